@@ -1,0 +1,53 @@
+# `make` alone lists the commands. Needs Python 3.11 or newer and, on Debian or Ubuntu, apt.
+
+FIND_PYTHON = for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+  $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$name; break; }; done
+ifndef PYTHON
+PYTHON = $(eval PYTHON := $$(shell $$(FIND_PYTHON)))$(PYTHON)# looked for once, when first needed
+endif
+VENV := .venv/bin
+SEED ?= 1
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup packages demo test test-all lint format sim clean python
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: python ## install what is missing: virtual environment, packages, etcd, Docker Engine
+	@$(PYTHON) -m tools.setup
+
+demo: setup ## start a one-machine cluster, run the example tasks, take all down again
+	@$(VENV)/python -m tools.demo
+
+test: setup ## run the tests against real etcd and real Docker, without the slow ones
+	@$(VENV)/python -m tools.with_backends $(VENV)/pytest -m "not slow" $(PYTEST_ARGS)
+
+test-all: setup ## run all tests
+	@$(VENV)/python -m tools.with_backends $(VENV)/pytest $(PYTEST_ARGS)
+
+lint: packages ## check format, style, types, import rules and pinned versions
+	$(VENV)/ruff format --check .
+	$(VENV)/ruff check .
+	$(VENV)/mypy
+	$(VENV)/lint-imports
+	$(VENV)/python -m tools.constraints
+
+format: packages ## format the code and fix what can be fixed mechanically
+	$(VENV)/ruff format .
+	$(VENV)/ruff check --fix .
+
+sim: packages ## run the simulation and print its story: make sim SEED=7
+	$(VENV)/python -m sim --seed $(SEED)
+
+clean: python ## end what crashed runs left; remove build, virtual environment and caches
+	@$(PYTHON) -m tools.private clean
+	rm -rf build .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+packages: python
+	@$(PYTHON) -m tools.setup packages
+
+python:
+	@test -n "$(PYTHON)" || { echo "error: Berth needs Python 3.11 or newer; install it, or run: make PYTHON=/path/to/python" >&2; exit 1; }

@@ -1,0 +1,33 @@
+"""What can go wrong in an agent, beyond the errors of the store.
+
+AgentError
+├── StateFolderBusy     another agent uses this state folder
+├── StateUnreadable     the identity file is not what an agent wrote
+├── NameTaken           another node holds this node's name
+├── OptionError         an option that can't be used, such as a resource without amount
+└── RuntimeUnavailable  the container runtime does not answer
+"""
+
+
+class AgentError(Exception):
+    """Base of all errors of the agent; the text is for the operator."""
+
+
+class StateFolderBusy(AgentError):
+    """Another living agent holds the lock of the state folder."""
+
+
+class StateUnreadable(AgentError):
+    """The identity file can't be read; guessing another identity could run tasks twice."""
+
+
+class NameTaken(AgentError):
+    """The heartbeat key of this node's name belongs to another node."""
+
+
+class OptionError(AgentError):
+    """A command line option can't be used."""
+
+
+class RuntimeUnavailable(AgentError):
+    """The container runtime does not answer; containers are unknown, not dead."""

@@ -1,0 +1,101 @@
+"""What the agent knows of one task at one moment: the input of the pure state machine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agent.labels import Target
+from agent.runtime.api import ContainerInfo, Create, Op, Phase, Reason, Start
+from schemas.report import TaskReport
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The last pull or create that failed, and when it is tried again (seconds since the epoch)."""
+
+    reason: Reason
+    message: str
+    failures: int
+    retry_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What Docker does not remember of a target; an agent that restarts begins with an empty one."""
+
+    pulled: bool = False
+    image_missing: bool = False
+    trouble: Trouble | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """When a running container was sent its stop signal and SIGKILL (seconds since the epoch)."""
+
+    signalled_at: float | None = None
+    killed_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """What the agent may do now.
+
+    act: it is neither frozen nor recovering, the runtime answers, and the binding is of this incarnation.
+    begin: the store confirmed this node's heartbeat in time, so that new work may start.
+    fresh: the bindings were read after the name was taken: what was decided while this node was away is known.
+    alone: nothing was read from the store since this agent started; only labels tell about bindings.
+    confirmed_at: when it last did (seconds since the epoch).
+    orphan_after_s: after this long without a binding the agent acts alone.
+    """
+
+    act: bool
+    begin: bool
+    confirmed_at: float
+    fresh: bool = True
+    alone: bool = False
+    orphan_after_s: float = 86_400.0
+
+
+_EMPTY = Memory()
+_NO_ENDING = Ending()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskObservation:
+    """All of one task's containers on this node, of every binding, and what is under way.
+
+    halted: ids of containers that the agent itself stopped because it was cut off from the store.
+    reported: the task report that the store holds, as far as the agent has seen.
+    unbound_since: since when no binding names the task, None while one does.
+    """
+
+    containers: tuple[ContainerInfo, ...] = ()
+    in_flight: Mapping[Target, Op] = field(default_factory=dict)
+    memory: Mapping[Target, Memory] = field(default_factory=dict)
+    endings: Mapping[str, Ending] = field(default_factory=dict)
+    halted: frozenset[str] = frozenset()
+    reported: TaskReport | None = None
+    unbound_since: float | None = None
+    uncertain: bool = False
+
+    def of(self, binding_uid: str) -> tuple[ContainerInfo, ...]:
+        return tuple(each for each in self.containers if each.journal.binding_uid == binding_uid)
+
+    def attempts(self, target: Target) -> tuple[ContainerInfo, ...]:
+        """Return the containers of `target`, newest attempt first."""
+        found = (each for each in self.containers if each.journal.target == target)
+        return tuple(sorted(found, key=lambda each: -each.journal.attempt))
+
+    def memory_of(self, target: Target) -> Memory:
+        return self.memory.get(target, _EMPTY)
+
+    def ending_of(self, container_id: str) -> Ending:
+        return self.endings.get(container_id, _NO_ENDING)
+
+    @property
+    def running(self) -> tuple[ContainerInfo, ...]:
+        return tuple(each for each in self.containers if each.phase is Phase.RUNNING)
+
+    @property
+    def may_run_soon(self) -> bool:
+        """A create or start is under way, or got no answer: whether something runs is not known yet."""
+        return self.uncertain or any(isinstance(op, Create | Start) for op in self.in_flight.values())

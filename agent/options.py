@@ -1,0 +1,58 @@
+"""Settings of an agent: each with its unit and its reason."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from schemas.keys import DEFAULT_PREFIX
+from schemas.node import HOST_PORTS
+
+DEFAULT_STATE_DIR = Path("/var/lib/berth")
+DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOptions:
+    """What `berth agent` is told.
+
+    node: the node's name, a DNS-1123 subdomain; default of the command line: the host's name.
+    etcd: its endpoints, `host:port`. prefix: root of Berth's keys in etcd.
+    cacert, cert, key: files for TLS towards etcd; the certificate's CN is the etcd user.
+    docker_host: `unix://...` or `tcp://...`; None reads DOCKER_HOST, else the usual socket.
+    state_dir: identity and emptyDir volumes; the engine must see it under the same path.
+    listen: address of the log server, `host:port`; port 0 takes a free one. Loopback unless told otherwise,
+        because it serves plain HTTP.
+    address: what others reach this host at; empty finds the primary IP.
+    labels: besides `berth/hostname`, `berth/os`, `berth/arch`.
+    reserve: resource name -> amount that is kept for the system and not offered, over the default of
+        100m cpu and 5 % of memory, at most 1 GiB.
+    resources: custom resource name -> amount. gpus: device ids; empty asks nvidia-smi, ("none",) offers none.
+    port_range: first and last host port offered to tasks; below Linux' ephemeral ports by default.
+    runtime: `hollow` runs nothing, for trying the protocol out.
+    orphan_after_s: after so long without a binding the agent stops a container by itself (24 h, as Swarm).
+    lease_ttl_s: seconds without a beat after which the node counts as NotReady; at most 15, as the leader's
+        recovery after a restored backup waits for heartbeats a little longer than that.
+    version: of Berth, for the node report.
+    join_new_cluster: give up the cluster of the state folder and join the one of this etcd.
+    """
+
+    node: str
+    etcd: tuple[str, ...] = ("127.0.0.1:2379",)
+    prefix: str = DEFAULT_PREFIX
+    cacert: Path | str | None = None
+    cert: Path | str | None = None
+    key: Path | str | None = None
+    docker_host: str | None = None
+    state_dir: Path = DEFAULT_STATE_DIR
+    listen: str = "127.0.0.1:0"
+    address: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    reserve: dict[str, int] = field(default_factory=dict)
+    resources: dict[str, int] = field(default_factory=dict)
+    gpus: tuple[str, ...] = ()
+    port_range: tuple[int, int] = HOST_PORTS
+    runtime: Literal["docker", "hollow"] = "docker"
+    orphan_after_s: float = 86_400.0
+    lease_ttl_s: int = 15
+    join_new_cluster: bool = False
+    version: str = ""

@@ -1,0 +1,106 @@
+"""`berth apply`: create or change objects from manifests; everything is checked before anything is written."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.manifests import load_documents
+from cli.session import Session, note, out, session_of
+from cli.settings import HELP
+from client.apply import ApplyResult, Planned
+from client.errors import BadOption, ClientError
+from client.progress import Progress
+
+if TYPE_CHECKING:
+    from client.client import Client
+
+Files = Annotated[
+    list[str], typer.Option("-f", "--filename", help="File, folder, or - for stdin; repeatable.")
+]
+Recursive = Annotated[bool, typer.Option("-R", "--recursive", help="Also read the folders below.")]
+CreateNamespace = Annotated[bool, typer.Option(help="Create namespaces that do not exist.")]
+
+
+def register(app: typer.Typer, name: str) -> None:
+    app.command(name, epilog=HELP)(apply)
+
+
+def apply(
+    context: typer.Context,
+    filename: Files,
+    recursive: Recursive = False,
+    create_namespace: CreateNamespace = False,
+    dry_run: Annotated[bool, typer.Option(help="Check and say what would happen; write nothing.")] = False,
+    wait: Annotated[bool, typer.Option(help="Wait until the tasks run, or have ended well.")] = False,
+    timeout: Annotated[str, typer.Option(help="How long to wait, such as 90s or 5m.")] = "5m",
+) -> None:
+    """Create or change objects from manifests. All are checked before any is written."""
+    session = session_of(context)
+    timeout_s = parse_timeout(timeout)
+    documents = load_documents(filename, recursive=recursive, namespace=session.namespace)
+    with session.client() as client:
+        planned = client.plan(documents, create_namespace=create_namespace)
+        if dry_run:
+            for each in planned:
+                _print(ApplyResult(each.document.ref, each.action, each.replaces), " (dry run)")
+            return
+        results = _write(client, planned, timeout_s)
+        if wait and not _wait(session, client, results, timeout_s):
+            raise typer.Exit(1)
+
+
+def _write(client: "Client", planned: tuple[Planned, ...], timeout_s: float) -> list[ApplyResult]:
+    """Write in order. When one fails, the ones before it are written and have been printed."""
+    results: list[ApplyResult] = []
+    for result in client.apply_planned(planned, timeout_s=timeout_s):
+        _print(result, "")
+        results.append(result)
+    return results
+
+
+def _print(result: ApplyResult, suffix: str) -> None:
+    out(f"{result.ref} {result.action}{suffix}")
+    if result.replaces:
+        fields = ", ".join(result.replaces)
+        note(f"  {result.ref} is replaced (stopped and started anew), as these fields change: {fields}")
+
+
+def _wait(session: Session, client: "Client", results: list[ApplyResult], timeout_s: float) -> bool:
+    """Wait for every task; say whether all got there. The timeout counts for all together."""
+    deadline = time.monotonic() + timeout_s
+    all_done = True
+    for result in (each for each in results if each.ref.plural == "tasks"):
+        left_s = max(0.0, deadline - time.monotonic())
+        try:
+            progress = client.wait_task(result.ref, result.generation, timeout_s=left_s)
+        except ClientError as error:
+            progress = Progress("failed", str(error))
+        if progress.verdict == "failed":
+            all_done = False
+            note(f"Error: {result.ref} does not run: {progress.why}; see: berth describe {result.ref}")
+            _print_last_lines(client, result)
+    return all_done
+
+
+def _print_last_lines(client: "Client", result: ApplyResult) -> None:
+    """Show how it ended; that there is no log is no further error."""
+    from client.logs import LogOptions
+
+    try:
+        text = b"".join(client.logs(result.ref.name, result.ref.namespace, LogOptions(tail=10)))
+    except ClientError:
+        return
+    for line in text.decode(errors="replace").splitlines():
+        note(f"  {line}")
+
+
+def parse_timeout(text: str) -> float:
+    """Return seconds; 0 means for ever, as in kubectl. Raises BadOption."""
+    from schemas.errors import InvalidQuantity
+    from schemas.quantity import parse_duration
+
+    try:
+        return parse_duration(text) or float("inf")
+    except InvalidQuantity as error:
+        raise BadOption(f"--timeout: {error}") from None

@@ -1,0 +1,133 @@
+"""Cells that are derived: STATUS, READY, RESTARTS, PORTS. Pure; as kubectl derives them."""
+
+from cli.ages import age
+from client.views import ObjectView
+from schemas.meta import find_condition
+from schemas.report import ContainerStatus
+from schemas.state import ContainerState, TaskState
+from schemas.status import TaskStatus
+
+NONE = "<none>"
+_LIVE = (ContainerState.STARTING, ContainerState.RUNNING, ContainerState.STOPPING)
+_SETTLED = {TaskState.STOPPED, TaskState.STOPPING, TaskState.LOST}  # the placement says more than a container
+
+
+def task_status(view: ObjectView) -> str:
+    """Return the STATUS of a task: not the plain state, but what a person has to know first."""
+    if view.is_unreadable:
+        return "Unreadable"
+    status = view.task_status
+    if status is not None and is_unreachable(status):
+        return "Unknown"
+    if view.is_terminating:
+        return "Terminating"
+    if status is None:
+        return str(TaskState.PENDING)
+    if status.state in _SETTLED:
+        return str(status.state)
+    shown = [each for each in status.containers if not _is_of_earlier_binding(status.state, each)]
+    reason = next(filter(None, (container_reason(each) for each in reversed(shown))), "")
+    return reason or _settled_name(status.state)
+
+
+def _is_of_earlier_binding(state: TaskState, container: ContainerStatus) -> bool:
+    """A task that has not begun on its node may still show how it ended on the last one."""
+    return state in (TaskState.PENDING, TaskState.BOUND) and container.state is ContainerState.EXITED
+
+
+def _settled_name(state: TaskState) -> str:
+    return {TaskState.SUCCEEDED: "Completed", TaskState.FAILED: "Error"}.get(state, str(state))
+
+
+def is_unreachable(status: TaskStatus) -> bool:
+    """The node doesn't answer, or its runtime doesn't: what the status says is what was last known."""
+    ready = find_condition(status.conditions, "Ready")
+    unknown = find_condition(status.conditions, "Unknown")
+    return (ready is not None and ready.status == "Unknown") or (
+        unknown is not None and unknown.status == "True"
+    )
+
+
+def container_reason(container: ContainerStatus) -> str:
+    """Return why a container does not simply run, "" if it does or is on its way."""
+    if container.state in _LIVE:
+        return ""
+    if container.reason or container.state is not ContainerState.EXITED:
+        return container.reason
+    if container.oom:
+        return "OOMKilled"
+    if container.signal:
+        return f"Signal:{container.signal}"
+    return "Completed" if container.exit_code == 0 else f"ExitCode:{container.exit_code}"
+
+
+def ready(view: ObjectView) -> str:
+    """Return running containers of all, as in 1/1."""
+    spec = view.raw.get("spec")
+    total = len(spec["containers"]) if isinstance(spec, dict) else 0
+    status = view.task_status
+    running = [each for each in status.containers if each.state is ContainerState.RUNNING] if status else []
+    return f"{len(running)}/{total}"
+
+
+def restarts(view: ObjectView, now: float) -> str:
+    """Return `3 (5m ago)`: how often containers were started again, and when the last of them had ended."""
+    containers = view.task_status.containers if view.task_status else ()
+    count = sum(each.attempt for each in containers)
+    ends = [
+        each.last_exit.finished_at for each in containers if each.last_exit and each.last_exit.finished_at
+    ]
+    return f"{count} ({age(max(ends), now)} ago)" if count and ends else str(count)
+
+
+def ports(view: ObjectView) -> str:
+    """Return `8080->31000,53->31001/udp`: container port to host port."""
+    granted = view.task_status.ports if view.task_status else ()
+    texts = (
+        f"{port.container_port}->{port.host_port}{'/udp' if port.protocol == 'UDP' else ''}"
+        for port in granted
+    )
+    return ",".join(texts) or NONE
+
+
+def task_reason(view: ObjectView) -> str:
+    """Return the sentence behind STATUS, where there is one."""
+    if view.is_unreadable:
+        return view.error
+    status = view.task_status
+    if status is None:
+        return NONE
+    told = [each.message or each.reason for each in status.containers if container_reason(each)]
+    denied = [
+        each.message for each in status.conditions if each.type == "Admitted" and each.status == "False"
+    ]
+    return next(filter(None, [*denied, *told, status.message, status.reason]), NONE)
+
+
+def node_status(view: ObjectView) -> str:
+    """Return Ready, NotReady or Unknown, with ,SchedulingDisabled for a cordoned node."""
+    if view.is_unreadable:
+        return "Unreadable"
+    condition = find_condition(view.node_status.conditions, "Ready") if view.node_status else None
+    name = "Unknown" if condition is None else "Ready" if condition.status == "True" else "NotReady"
+    return f"{name},SchedulingDisabled" if is_cordoned(view) else name
+
+
+def is_cordoned(view: ObjectView) -> bool:
+    return bool((view.raw.get("spec") or {}).get("unschedulable", False))
+
+
+ROLE_LABEL = "node-role/"  # as in node-role/gpu=
+
+
+def node_roles(view: ObjectView) -> str:
+    """Return the roles of a node: what its labels name behind `node-role/`."""
+    roles = sorted(key.removeprefix(ROLE_LABEL) for key in view.labels if key.startswith(ROLE_LABEL))
+    return ",".join(roles) or NONE
+
+
+def plain_status(view: ObjectView) -> str:
+    """Return the STATUS of a kind that has none of its own."""
+    if view.is_unreadable:
+        return "Unreadable"
+    return "Terminating" if view.is_terminating else "Active"

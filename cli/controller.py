@@ -1,0 +1,53 @@
+"""`berth controller`: run the controller."""
+
+import os
+import socket
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from cli.daemon import start_logging
+from cli.session import session_of
+from cli.settings import HELP
+from client.connect import with_port
+from client.version import berth_version
+
+
+class Score(StrEnum):
+    BINPACK = "binpack"
+    SPREAD = "spread"
+
+
+def register(app: typer.Typer, name: str) -> None:
+    app.command(name, epilog=HELP)(controller)
+
+
+def controller(
+    context: typer.Context,
+    identity: Annotated[str, typer.Option(help="Name shown as leader [default: hostname-pid].")] = "",
+    listen: Annotated[str, typer.Option(help="host:port of health, metrics and read API; port 0: any.")] = (
+        "127.0.0.1:0"
+    ),
+    score: Annotated[Score, typer.Option(help="Fill few nodes, or use all evenly.")] = Score.BINPACK,
+    lease_ttl: Annotated[int, typer.Option(min=2, help="Seconds until a dead leader is replaced.")] = 10,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Run the controller until SIGTERM. Several may run: one leads, the others stand by."""
+    settings = session_of(context).settings
+    start_logging(log_level)
+    from controller.main import ControllerOptions, run_controller
+
+    options = ControllerOptions(
+        etcd=tuple(map(with_port, settings.endpoints)),
+        identity=identity or f"{socket.gethostname()}-{os.getpid()}",
+        cacert=settings.ca_file or None,
+        cert=settings.cert_file or None,
+        key=settings.key_file or None,
+        prefix=settings.prefix,
+        listen=listen,
+        score=score.value,
+        lease_ttl_s=lease_ttl,
+        version=berth_version(),
+    )
+    raise typer.Exit(run_controller(options))

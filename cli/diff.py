@@ -1,0 +1,32 @@
+"""`berth diff`: what an apply would change. Exit code 0 without differences, 1 with some, 2 after an error."""
+
+import typer
+
+from cli.apply import CreateNamespace, Files, Recursive
+from cli.manifests import load_documents
+from cli.session import out, session_of
+from cli.settings import HELP
+from client.diff import unified_diff
+
+
+def register(app: typer.Typer, name: str) -> None:
+    app.command(name, epilog=HELP)(diff)
+
+
+def diff(
+    context: typer.Context,
+    filename: Files,
+    recursive: Recursive = False,
+    create_namespace: CreateNamespace = False,
+) -> None:
+    """Show what an apply would change. Exit code: 0 no differences, 1 differences, 2 an error.
+
+    A line before the differences of a task says when they replace it.
+    """
+    session = session_of(context)
+    documents = load_documents(filename, recursive=recursive, namespace=session.namespace)
+    with session.client() as client:
+        planned = client.plan(documents, create_namespace=create_namespace)
+    found = [text for each in planned if (text := unified_diff(each))]
+    out("".join(found), end="")
+    raise typer.Exit(1 if found else 0)

@@ -1,0 +1,1 @@
+"""Berth from a program: apply, get, watch, wait, delete, diff, logs. See `client.client.Client`."""

@@ -1,0 +1,48 @@
+"""What can go wrong between a person's wish and the cluster; every message says what to do next.
+
+ClientError
+├── NotFound           the object does not exist
+├── Refused            the cluster is in a state in which the wish makes no sense; nothing was written
+│   └── ObjectUnreadable   what is stored can't be read, so it is not merged with or patched
+├── Contended          others wrote the object at every try
+├── TimedOut           what was waited for did not happen in time
+├── LogsUnavailable    the node that has the logs does not give them
+├── Unreachable        no endpoint of etcd answers
+└── BadOption          a selector, an option or an environment variable that can't be used
+"""
+
+
+class ClientError(Exception):
+    """Base of all errors of the client."""
+
+
+class NotFound(ClientError):
+    """The object does not exist."""
+
+
+class Refused(ClientError):
+    """The wish makes no sense now; nothing was written."""
+
+
+class ObjectUnreadable(Refused):
+    """The stored object can't be read."""
+
+
+class Contended(ClientError):
+    """Others wrote the object at every try."""
+
+
+class TimedOut(ClientError):
+    """What was waited for did not happen in time."""
+
+
+class LogsUnavailable(ClientError):
+    """The node that has the logs does not give them."""
+
+
+class Unreachable(ClientError):
+    """No endpoint of etcd answers."""
+
+
+class BadOption(ClientError):
+    """A selector, an option or an environment variable that can't be used."""

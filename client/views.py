@@ -1,0 +1,259 @@
+"""Views: a stored object joined with its status, requests and reports, all of one revision.
+
+Pure: built from keys and values, whoever read them (a listing, or an informer's cache). The raw JSON stays
+as it is stored; models are parsed where a caller asks for them. What can't be read is a view, too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from schemas.keys import (
+    HeartbeatKey,
+    Keys,
+    NodeReportKey,
+    ObjectRef,
+    RequestKey,
+    SpecKey,
+    StatusKey,
+    cluster_ref,
+)
+from schemas.kinds import BY_NAME, KINDS, Kind
+from schemas.meta import CLUSTER_NAMESPACE, Model
+from schemas.namespace import BUILTIN_NAMESPACE
+from schemas.queue import BUILTIN_QUEUE
+from schemas.report import NodeReport
+from schemas.request import DeleteRequest
+from schemas.status import NodeStatus, ObjectStatus, TaskStatus
+from store import codec
+from store.api import KeyValue
+from store.codec import Json
+
+BUILTINS = {
+    cluster_ref("namespaces", BUILTIN_NAMESPACE.metadata.name): BUILTIN_NAMESPACE,
+    cluster_ref("queues", BUILTIN_QUEUE.metadata.name): BUILTIN_QUEUE,
+}
+"""Objects that exist without being written; writing one of that name replaces it."""
+
+_STATUS_MODELS: dict[str, type[Model]] = {"tasks": TaskStatus, "nodes": NodeStatus}
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectView:
+    """One object at one revision.
+
+    `spec_kv` is None for what exists without being written: built-in objects, and nodes that only report.
+    `error` says why it can't be read; then `raw` is {}.
+    """
+
+    kind: Kind
+    ref: ObjectRef
+    raw: Json
+    spec_kv: KeyValue | None = None
+    status: Json | None = None
+    request: DeleteRequest | None = None
+    report: NodeReport | None = None
+    is_beating: bool = False
+    error: str = ""
+    parsed_status: Model | None = None
+
+    @property
+    def name(self) -> str:
+        return self.ref.name
+
+    @property
+    def namespace(self) -> str:
+        """The namespace, or "" for kinds without one."""
+        return "" if self.ref.namespace == CLUSTER_NAMESPACE else self.ref.namespace
+
+    @property
+    def is_unreadable(self) -> bool:
+        return bool(self.error)
+
+    @property
+    def is_terminating(self) -> bool:
+        """Somebody asked to delete this very object (not an earlier one of its name)."""
+        return self.request is not None and self.request.uid in ("", self.uid)
+
+    @property
+    def generation(self) -> int:
+        """The etcd version: how often the object was written."""
+        return self.spec_kv.version if self.spec_kv else 0
+
+    @property
+    def mod_revision(self) -> int:
+        """The resourceVersion: the revision of the last write, 0 for what is not stored."""
+        return self.spec_kv.mod_revision if self.spec_kv else 0
+
+    @property
+    def uid(self) -> str:
+        return codec.uid_of(self.raw) or ""
+
+    @property
+    def created_at(self) -> str:
+        """RFC 3339, or "" where it is not known."""
+        return str(_metadata(self.raw).get("creationTimestamp") or "")
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels; a node's own ones lie below those that people gave it."""
+        written = _metadata(self.raw).get("labels") or {}
+        return {**(self.report.labels if self.report else {}), **written}
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        return dict(_metadata(self.raw).get("annotations") or {})
+
+    @property
+    def task_status(self) -> TaskStatus | None:
+        """The status of a task, or None where there is none of this very task (yet)."""
+        status = self.parsed_status
+        if not isinstance(status, TaskStatus) or (self.uid and status.uid != self.uid):
+            return None
+        return status
+
+    @property
+    def node_status(self) -> NodeStatus | None:
+        return self.parsed_status if isinstance(self.parsed_status, NodeStatus) else None
+
+
+def _metadata(raw: Json) -> Json:
+    metadata = raw.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def parse_object(kind: Kind, ref: ObjectRef, kv: KeyValue) -> Json | codec.Unreadable:
+    """Return the stored JSON of an object, or why it is not an object of that kind and name."""
+    raw = codec.decode_object(kv)
+    if isinstance(raw, codec.Unreadable):
+        return raw
+    try:
+        kind.model.parse_stored(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return codec.Unreadable(kv.key, codec.uid_of(raw), f"{where}: {first['msg']}", kv.mod_revision)
+    if raw["metadata"]["name"] != ref.name:
+        told = f"metadata.name is {raw['metadata']['name']!r}, but the key says {ref.name!r}"
+        return codec.Unreadable(kv.key, codec.uid_of(raw), told, kv.mod_revision)
+    return raw
+
+
+def build_views(kind: Kind, keys: Keys, kvs: Mapping[str, KeyValue]) -> tuple[ObjectView, ...]:
+    """Return the views of a kind, ordered by namespace and name, from all keys that concern it.
+
+    kvs: key -> its value; keys of other kinds are passed over.
+    """
+    pile = _sort_by_object(kind, keys, kvs)
+    refs = {*pile.specs, *pile.reports, *(ref for ref in BUILTINS if ref.plural == kind.plural)}
+    if kind.name == "Node":
+        refs |= pile.statuses.keys()  # a node that was seen before, and whose report is gone
+    return tuple(_build_view(kind, ref, pile) for ref in sorted(refs))
+
+
+def build_view(kind: Kind, ref: ObjectRef, keys: Keys, kvs: Mapping[str, KeyValue]) -> ObjectView | None:
+    """Return the view of one object, None where it does not exist."""
+    found = build_views(kind, keys, kvs)
+    return next((view for view in found if view.ref == ref), None)
+
+
+@dataclass(slots=True)
+class _Pile:
+    """Values by object, one mapping a family."""
+
+    specs: dict[ObjectRef, KeyValue] = field(default_factory=dict)
+    statuses: dict[ObjectRef, KeyValue] = field(default_factory=dict)
+    requests: dict[ObjectRef, KeyValue] = field(default_factory=dict)
+    reports: dict[ObjectRef, KeyValue] = field(default_factory=dict)
+    beating: set[str] = field(default_factory=set)
+
+
+def _sort_by_object(kind: Kind, keys: Keys, kvs: Mapping[str, KeyValue]) -> _Pile:
+    pile = _Pile()
+    for key, kv in kvs.items():
+        match keys.parse(key):
+            case SpecKey(ref) if ref.plural == kind.plural:
+                pile.specs[ref] = kv
+            case StatusKey(ref) if ref.plural == kind.plural:
+                pile.statuses[ref] = kv
+            case RequestKey(ref, "delete") if ref.plural == kind.plural:
+                pile.requests[ref] = kv
+            case NodeReportKey(node) if kind.name == "Node":
+                pile.reports[cluster_ref("nodes", node)] = kv
+            case HeartbeatKey(node):
+                pile.beating.add(node)
+            case _:
+                pass
+    return pile
+
+
+def _build_view(kind: Kind, ref: ObjectRef, pile: _Pile) -> ObjectView:
+    kv = pile.specs.get(ref)
+    parsed = _unwritten(kind, ref) if kv is None else parse_object(kind, ref, kv)
+    raw, error = ({}, parsed.error) if isinstance(parsed, codec.Unreadable) else (parsed, "")
+    status, parsed_status, status_error = _parse_status(kind, pile.statuses.get(ref))
+    report, report_error = _parse_report(pile.reports.get(ref))
+    return ObjectView(
+        kind,
+        ref,
+        raw,
+        kv,
+        status,
+        _parse_request(pile.requests.get(ref)),
+        report,
+        ref.plural == "nodes" and ref.name in pile.beating,
+        error or status_error or report_error,
+        parsed_status,
+    )
+
+
+def _unwritten(kind: Kind, ref: ObjectRef) -> Json:
+    builtin = BUILTINS.get(ref)
+    if builtin is not None:
+        return builtin.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+    return {"apiVersion": "berth/v1", "kind": kind.name, "metadata": {"name": ref.name}}
+
+
+def _parse_status(kind: Kind, kv: KeyValue | None) -> tuple[Json | None, Model | None, str]:
+    """Return the status as stored, as a model, and why it can't be read."""
+    if kv is None:
+        return None, None, ""
+    raw = codec.decode(kv)
+    if isinstance(raw, codec.Unreadable):
+        return None, None, f"status is {raw.error}"
+    try:
+        return raw, _STATUS_MODELS.get(kind.plural, ObjectStatus).parse_stored(raw), ""
+    except ValidationError as error:
+        return None, None, f"status: {error.errors(include_url=False)[0]['msg']}"
+
+
+def _parse_request(kv: KeyValue | None) -> DeleteRequest | None:
+    """A request that can't be read is one all the same, for whatever object stands there."""
+    if kv is None:
+        return None
+    raw = codec.decode(kv)
+    try:
+        return DeleteRequest(uid="") if isinstance(raw, codec.Unreadable) else DeleteRequest.parse_stored(raw)
+    except ValidationError:
+        return DeleteRequest(uid="")
+
+
+def _parse_report(kv: KeyValue | None) -> tuple[NodeReport | None, str]:
+    if kv is None:
+        return None, ""
+    raw = codec.decode(kv)
+    if isinstance(raw, codec.Unreadable):
+        return None, f"report is {raw.error}"
+    try:
+        return NodeReport.parse_stored(raw), ""
+    except ValidationError as error:
+        return None, f"report: {error.errors(include_url=False)[0]['msg']}"
+
+
+def kind_of(ref: ObjectRef) -> Kind:
+    """Return the kind of a reference."""
+    return next(kind for kind in KINDS if kind.plural == ref.plural)
+
+
+TASK, NODE = BY_NAME["Task"], BY_NAME["Node"]

@@ -1,0 +1,332 @@
+"""One term of leadership: everything that only the leader does, as one `step(now)` over the view.
+
+    changed objects -> workqueue -> planner (pure) -> writes
+    waiting tasks   -> scheduler (pure) -> assume -> bind -> forget on failure
+
+A term owns its queue, ledger, timers and assumptions; a new leader starts with none of them.
+"""
+
+import logging
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from controller.binder import Binder
+from controller.inputs import InputsOf
+from controller.outbox import Outbox
+from controller.reconcilers.node import plan_node
+from controller.reconcilers.plan import Plan
+from controller.reconcilers.policy import plan_policy
+from controller.reconcilers.recovery import is_of_old_incarnation, rebuild_task
+from controller.reconcilers.task import plan_task
+from controller.recorder import Recorder
+from controller.recovery import Recovery
+from controller.scheduler.reasons import Cure
+from controller.scheduler.schedule import Placed, Policy
+from controller.scheduling import Scheduling
+from controller.source import Random
+from controller.view import View
+from controller.workqueue import WorkQueue
+from controller.writer import Writer
+from schemas.keys import Keys, ObjectRef, cluster_ref
+from schemas.meta import find_condition
+from schemas.status import TaskStatus
+from schemas.versioned import Versioned
+from store.batch import Applied, Conflict, FencedOff, Unknown
+from store.errors import OutcomeUnknown
+from store.fence import Fence
+from store.reflector import Change
+
+log = logging.getLogger(__name__)
+
+KEYS_A_STEP = 500  # so that one step stays short and writes flow meanwhile
+
+
+@dataclass(slots=True)
+class Counters:
+    """What metrics show; only ever rises."""
+
+    planned: int = 0
+    bound: int = 0
+    conflicts: int = 0
+    errors: int = 0
+    unschedulable: int = 0
+
+
+class Term:
+    """The work of one leader from election to deposition."""
+
+    def __init__(
+        self,
+        view: View,
+        keys: Keys,
+        writer: Writer,
+        recorder: Recorder,
+        fence: Fence,
+        policy: Policy,
+        random_source: Random,
+        *,
+        saw_rewind: bool,
+        now: float,
+    ) -> None:
+        self._view = view
+        self._keys = keys
+        self.fence = fence
+        self._seed = random_source.seed
+        self._queue: WorkQueue[ObjectRef] = WorkQueue(random.Random(random_source.seed))
+        self._scheduling = Scheduling(policy)
+        self._inputs = InputsOf(view)
+        self._outbox = Outbox(fence, keys, writer, recorder, self._inputs)
+        self._binder = Binder(view, keys, self._inputs, self._outbox, random_source)
+        self._recovery = Recovery(
+            view, keys, self._outbox, random_source, self._rebuild, saw_rewind=saw_rewind, now=now
+        )
+        self._freed: dict[str, int] = {}
+        self._policy_is_new = False
+        self._has_looked = False  # at every object once, so that what waits is known and can be put in order
+        self.fenced_off = False
+        self.lost_track = False
+        self.counters = Counters()
+        self._start(now)
+
+    def _start(self, now: float) -> None:
+        for name in sorted(self._view.nodes):
+            self._node_changed(name, now)
+            self._queue.add(cluster_ref("nodes", name))
+        for ref in sorted(self._view.tasks):
+            self._queue.add(ref)
+        for ref in sorted(self._view.policies):
+            self._queue.add(ref)
+
+    # Taking changes in
+
+    def changed(self, change: Change, dirty: Iterable[ObjectRef], now: float) -> None:
+        """Take in that the view has applied `change`, and which objects it touches."""
+        for ref in dirty:
+            self._queue.add(ref)
+            if ref.plural == "tasks":
+                if ref not in self._view.tasks or change.key == self._keys.spec(ref):
+                    self._release_policies()
+            elif ref.plural == "nodes":
+                self._node_changed(ref.name, now)
+            elif ref.plural in ("namespaces", "queues", "priorityclasses"):
+                self._policy_is_new = True
+        if change.key == self._keys.cluster:
+            self._incarnation_changed(now)
+
+    def _node_changed(self, name: str, now: float) -> None:
+        if self._inputs.refresh_node(name, now):
+            for ref in self._view.tasks_on(name):
+                self._queue.add(ref)
+        if self._scheduling.nodes.refresh(self._view.nodes[name], self._incarnation):
+            self._scheduling.cure(Cure.NODE_CHANGED)
+
+    def _policy_changed(self) -> None:
+        """Admission may answer otherwise now; only tasks that wait or were denied can be affected."""
+        self._policy_is_new = False
+        self._inputs.refresh_policy()
+        for ref, record in self._view.tasks.items():
+            status = record.status
+            if not isinstance(status, Versioned) or not status.value.node or _is_denied(status.value):
+                self._queue.add(ref)
+        for ref in self._view.policies:
+            self._queue.add(ref)
+
+    def _release_policies(self) -> None:
+        """A task is gone or names others: what people want to delete may be unused now."""
+        for ref, record in self._view.policies.items():
+            if record.delete is not None:
+                self._queue.add(ref)
+
+    def _incarnation_changed(self, now: float) -> None:
+        self._recovery.cluster_changed()
+        for name in self._view.nodes:
+            self._node_changed(name, now)
+            self._queue.add(cluster_ref("nodes", name))
+        for ref in self._view.tasks:
+            self._queue.add(ref)
+
+    @property
+    def _incarnation(self) -> int:
+        cluster = self._view.cluster
+        return cluster.value.incarnation if isinstance(cluster, Versioned) else 0
+
+    # One iteration
+
+    def step(self, now: float, revision: int) -> float | None:
+        """Do what is due at `now`; `revision` is that of the cache. Returns when it wants to run again."""
+        self._settle(now)
+        self._see(revision)
+        if self.is_over:
+            return None
+        due = self._work(now) if self._recovery.is_done(now) else self._recovery.next_due(now)
+        self._outbox.flush_events(now)
+        timers = (due, self._outbox.next_due())
+        return min((timer for timer in timers if timer is not None), default=None)
+
+    @property
+    def is_over(self) -> bool:
+        """Somebody else leads, or a write may have happened of which nothing is known: then what is assumed of
+        free resources may be wrong, and only a new fence keeps that write from landing later."""
+        return self.fenced_off or self.lost_track
+
+    def _work(self, now: float) -> float | None:
+        if self._policy_is_new:
+            self._policy_changed()
+        self._notice_freed()
+        more = self._plan_some(now)
+        self._has_looked = self._has_looked or not more
+        if self._has_looked:
+            self._schedule(now)
+        return now if more else self._queue.next_due()
+
+    def _settle(self, now: float) -> None:
+        """Take the outcomes of writes in."""
+        for ref, outcome in self._outbox.outcomes():
+            match outcome:
+                case Applied(revision):
+                    self._outbox.ledger.settled(ref, revision)
+                    self._queue.forget(ref)
+                case Conflict():
+                    self.counters.conflicts += 1
+                    self._not_written(ref, now)
+                case FencedOff():
+                    self.fenced_off = True
+                    self._not_written(ref, now)
+                case Unknown(error):
+                    log.warning("write has no answer subject=%s error=%s", ref, error)
+                    self.lost_track = self.lost_track or isinstance(error, OutcomeUnknown)
+                    self._not_written(ref, now)
+
+    def _not_written(self, ref: ObjectRef, now: float) -> None:
+        """Forget what was assumed, and look again after a backoff, when the cache has caught up."""
+        self._outbox.ledger.settled(ref, None)
+        self._binder.forget(ref)
+        self._queue.retry(ref, now)
+
+    def _see(self, revision: int) -> None:
+        seen, ready = self._outbox.ledger.reached(revision)
+        for ref in seen:
+            self._binder.forget(ref)
+        for ref in ready:
+            self._queue.add(ref)
+
+    def _notice_freed(self) -> None:
+        """Try parked tasks again that fit a node which got something back."""
+        freed = set()
+        for name, record in self._view.nodes.items():
+            if self._freed.get(name) != record.usage.freed:
+                self._freed[name] = record.usage.freed
+                freed.add(name)
+        if freed:
+            self._scheduling.freed(freed, self._view)
+
+    # Planning
+
+    def _plan_some(self, now: float) -> bool:
+        """Plan the objects that are due; say whether some are left."""
+        for _ in range(KEYS_A_STEP):
+            ref = self._queue.get(now)
+            if ref is None:
+                return False
+            with self._isolated(ref, now):
+                if not self._outbox.ledger.blocks(ref):
+                    self._plan_one(ref, now)
+            self._queue.done(ref)
+        return len(self._queue) > 0
+
+    def _plan_one(self, ref: ObjectRef, now: float) -> None:
+        plan = self._plan(ref, now)
+        if plan is None:
+            self._scheduling.drop(ref)
+            return
+        self.counters.planned += 1
+        if not plan.intents:
+            self._queue.forget(ref)
+        self._outbox.submit_plan(plan, now)
+        if plan.requeue_at is not None and plan.requeue_at != float("inf"):
+            self._queue.add_after(ref, plan.requeue_at)
+        if plan.waiting is not None and not plan.intents:
+            self._scheduling.want(ref, plan.waiting)
+        elif plan.waiting is None:
+            self._scheduling.drop(ref)
+
+    def _plan(self, ref: ObjectRef, now: float) -> Plan | None:
+        match ref.plural:
+            case "tasks":
+                inputs = self._inputs.of_task(ref)
+                if inputs is not None and is_of_old_incarnation(inputs):
+                    return rebuild_task(inputs)  # it could not be read while the others were rebuilt
+                return plan_task(inputs, now) if inputs else None
+            case "nodes":
+                node_inputs = self._inputs.of_node(ref)
+                return plan_node(node_inputs, now) if node_inputs else None
+            case _:
+                policy_inputs = self._inputs.of_policy(ref)
+                return plan_policy(policy_inputs, now) if policy_inputs else None
+
+    # Scheduling
+
+    def _schedule(self, now: float) -> None:
+        """Run one cycle over the tasks that wait: decide, assume, hand the bindings over."""
+        refs = [ref for ref in sorted(self._scheduling.active()) if self._may_bind(ref, now)]
+        if not refs:
+            return
+        decisions = self._scheduling.cycle(self._view, refs, now, self._seed)
+        for placed in decisions.placed:
+            with self._isolated(placed.task.ref, now):
+                self._bind(placed, now)
+        for rejected in decisions.unschedulable:
+            self.counters.unschedulable += 1
+            with self._isolated(rejected.task.ref, now):
+                self._binder.reject(rejected, now)
+
+    def _may_bind(self, ref: ObjectRef, now: float) -> bool:
+        hindrance = self._binder.hindrance(ref)
+        if hindrance and not self._outbox.ledger.blocks(ref):
+            self._binder.refuse(ref, hindrance, now)
+        return not hindrance and self._binder.may_bind(ref)
+
+    def _bind(self, placed: Placed, now: float) -> None:
+        ref = placed.task.ref
+        bound = self._binder.bind(placed, self._scheduling.waiting(ref), now)
+        self._scheduling.drop(ref)
+        self.counters.bound += bound
+        if not bound:
+            self._queue.add(ref)  # it changed since it was planned
+
+    @contextmanager
+    def _isolated(self, ref: ObjectRef, now: float) -> Iterator[None]:
+        """One broken object stops no loop: it is logged, counted, and tried again later."""
+        try:
+            yield
+        except Exception:
+            self.counters.errors += 1
+            log.exception("planning failed subject=%s", ref)
+            self._queue.retry(ref, now)
+
+    def _rebuild(self, now: float) -> bool:
+        """Write what is left to rebuild; say whether there was anything."""
+        wrote = False
+        for ref in sorted(self._view.tasks):
+            with self._isolated(ref, now):
+                inputs = self._inputs.of_task(ref)
+                plan = rebuild_task(inputs) if inputs else None
+                if plan is not None and plan.intents:
+                    self._outbox.submit_plan(plan, now)
+                    wrote = True
+        return wrote
+
+    def end(self) -> None:
+        """Give up what only this term believed."""
+        self._binder.forget_all()
+
+    def describe(self) -> dict[str, int]:
+        """Return gauges for metrics and health."""
+        return {"queue": len(self._queue), **self._scheduling.counts()}
+
+
+def _is_denied(status: TaskStatus) -> bool:
+    found = find_condition(status.conditions, "Admitted")
+    return found is not None and found.status == "False"

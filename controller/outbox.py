@@ -1,0 +1,73 @@
+"""What leaves the leader: writes behind the fence of its term, each about one object, and notes for people.
+
+It owns the ledger of writes under way, so that nothing is planned again before its last write is seen.
+"""
+
+import logging
+
+from controller.inputs import InputsOf
+from controller.ledger import Ledger
+from controller.reconcilers.plan import EventNote, Plan
+from controller.recorder import EVENT_REF, Recorder
+from controller.writer import Writer
+from controller.writes import write_of
+from schemas.keys import Keys, ObjectRef
+from store.batch import FencedOff, Outcome, Unknown, Write
+from store.errors import LeaseExpired
+from store.fence import Fence
+
+log = logging.getLogger(__name__)
+
+
+class Outbox:
+    """The writes and events of one term."""
+
+    def __init__(
+        self, fence: Fence, keys: Keys, writer: Writer, recorder: Recorder, inputs: InputsOf
+    ) -> None:
+        self.fence = fence
+        self.ledger = Ledger()
+        self._keys = keys
+        self._writer = writer
+        self._recorder = recorder
+        self._inputs = inputs
+
+    def submit(self, ref: ObjectRef, write: Write) -> None:
+        """Hand over one write about `ref`."""
+        self.ledger.sent(ref)
+        self._writer.submit(self.fence, [write])
+
+    def submit_plan(self, plan: Plan, now: float) -> None:
+        """Hand over what a plan wants, and tell what it tells."""
+        for note in plan.events:
+            self.note(plan.ref, plan.uid, note, now)
+        write = write_of(plan, self._keys, self._inputs.status_of(plan.ref))
+        if write is not None:
+            self.submit(plan.ref, write)
+
+    def note(self, ref: ObjectRef, uid: str, note: EventNote, now: float) -> None:
+        """Log a note about an object and record it as an event."""
+        log.info("event object=%s reason=%s message=%s", ref, note.reason, note.message)
+        self._recorder.note(ref, self._inputs.kind_of(ref), uid, note, now)
+
+    def outcomes(self) -> list[tuple[ObjectRef, Outcome]]:
+        """Take the outcomes of this term's writes; of events only that somebody else leads."""
+        found = []
+        for order, outcome in self._writer.results():
+            ref = order.write.subject
+            if order.fence != self.fence or not isinstance(ref, ObjectRef):
+                continue
+            if ref == EVENT_REF and not isinstance(outcome, FencedOff):
+                if isinstance(outcome, Unknown) and isinstance(outcome.error, LeaseExpired):
+                    self._recorder.lease_lost()
+                continue  # nothing waits for events
+            found.append((ref, outcome))
+        return found
+
+    def flush_events(self, now: float) -> None:
+        """Hand over the events that are due."""
+        self._writer.submit(self.fence, self._recorder.flush(now))
+
+    def next_due(self) -> float | None:
+        """Return when events are due, None if there are none."""
+        return self._recorder.next_due()

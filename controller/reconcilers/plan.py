@@ -1,0 +1,164 @@
+"""What a planner may want: intents as data. `controller.writes` alone turns a plan into one transaction.
+
+All intents of a plan happen together or not at all; applying a plan and planning again gives nothing to do.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from controller.scheduler.snapshot import TaskView
+from schemas.binding import Binding, StopReason
+from schemas.cluster import Cluster
+from schemas.keys import ObjectRef
+from schemas.status import NodeStatus, TaskStatus
+from schemas.task import TaskSpec
+from schemas.versioned import Versioned
+
+
+@dataclass(frozen=True, slots=True)
+class StopBinding:
+    """First step of a binding's end. `grace_s` overrides the grace of its spec."""
+
+    binding: Versioned[Binding]
+    reason: StopReason
+    message: str = ""
+    grace_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateBinding:
+    """Hand live changes of the task to the agent; the binding stays the same one."""
+
+    binding: Versioned[Binding]
+    labels: tuple[tuple[str, str], ...]
+    generation: int
+    spec: TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptBinding:
+    """Carry a binding over into a new incarnation, after history was rewound."""
+
+    binding: Versioned[Binding]
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceBinding:
+    """Put what runs in place of a binding that names something else, after history was rewound."""
+
+    before: Versioned[Binding]
+    binding: Binding
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBinding:
+    """Put a binding where none is: to answer a container without binding, or to restore a lost key."""
+
+    binding: Binding
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveBinding:
+    """Last step of a binding's end."""
+
+    binding: Versioned[Binding]
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUpBinding:
+    """Remove a binding whose agent will not report its end: its node was fenced, and still does not answer."""
+
+    binding: Versioned[Binding]
+
+
+@dataclass(frozen=True, slots=True)
+class PutTaskStatus:
+    status: TaskStatus
+
+
+@dataclass(frozen=True, slots=True)
+class PutNodeStatus:
+    status: NodeStatus
+
+
+@dataclass(frozen=True, slots=True)
+class PutCluster:
+    cluster: Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveObject:
+    """Remove spec, status, what was applied, and every request: the end of an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRequest:
+    """Remove a request that is answered or names an object that is gone; a newer one of that key stays."""
+
+    verb: Literal["delete", "fence"]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveNodeReports:
+    """Remove what a node that is gone for good once reported."""
+
+    node: str
+
+
+Intent = (
+    StopBinding
+    | UpdateBinding
+    | AdoptBinding
+    | ReplaceBinding
+    | CreateBinding
+    | RemoveBinding
+    | GiveUpBinding
+    | PutTaskStatus
+    | PutNodeStatus
+    | PutCluster
+    | RemoveObject
+    | RemoveRequest
+    | RemoveNodeReports
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EventNote:
+    """Something worth telling people about an object."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """Which keys a plan was made from, as mod_revisions (0: absent); the transaction compares them."""
+
+    spec: int = 0
+    status: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A task that wants a node; `spec` is effective. `replaces`: its binding on an unreachable node."""
+
+    task: TaskView
+    spec: TaskSpec
+    reads: Reads
+    replaces: Versioned[Binding] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do about `ref`; `requeue_at`: look again at that time even if nothing changes."""
+
+    ref: ObjectRef
+    uid: str
+    reads: Reads
+    intents: tuple[Intent, ...] = ()
+    events: tuple[EventNote, ...] = ()
+    waiting: Waiting | None = None
+    requeue_at: float | None = None

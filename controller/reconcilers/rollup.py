@@ -1,0 +1,120 @@
+"""Roll a task's binding and report up into its status: what people see. Pure."""
+
+from dataclasses import dataclass
+
+from schemas.binding import Binding, StopReason
+from schemas.meta import Condition, find_condition, set_condition
+from schemas.report import ContainerStatus, TaskReport
+from schemas.state import FINISHED, ContainerState, ContainerView, Placement, TaskState, task_state
+from schemas.status import TaskStatus
+from schemas.timestamps import format_time
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHealth:
+    """A node as planners see it. `down_since`: by the leader's own clock, None while its lease lives."""
+
+    name: str
+    down_since: float | None = None
+    stopping: bool = False
+    fenced: bool = False
+    address: str = ""
+    api_address: str = ""
+
+
+def state_of(binding: Binding, report: TaskReport | None, *, ended: bool) -> TaskState:
+    """Return the state of a bound task."""
+    placement = Placement(binding.desired, binding.reason, ended)
+    views = [ContainerView(c.state, c.attempt, c.exit_code) for c in (report.containers if report else ())]
+    return task_state(placement, views, binding.spec.restart_policy)
+
+
+def roll_up(
+    old: TaskStatus,
+    binding: Binding,
+    report: TaskReport | None,
+    health: NodeHealth,
+    *,
+    ended: bool,
+    generation: int,
+    now: float,
+) -> TaskStatus:
+    """Return the status of a task bound by `binding`; equal to `old` when nothing visible changed."""
+    state = state_of(binding, report, ended=ended)
+    if (
+        binding.reason is StopReason.COMPLETED
+        and old.state in FINISHED
+        and not (report and report.containers)
+    ):
+        state = old.state  # its dead containers were removed by somebody; how it ended is known
+    containers = report.containers if report else ()
+    reason, message = _worst(containers, binding)
+    conditions = old.conditions
+    waits = find_condition(conditions, "Scheduled")
+    for condition in _conditions(state, report, health, reason, message):
+        if (
+            condition.type == "Scheduled"
+            and waits
+            and waits.status == "False"
+            and health.down_since is not None
+        ):
+            continue  # why no other node takes it over
+        conditions = set_condition(
+            conditions, condition.model_copy(update={"last_transition_time": format_time(now)})
+        )
+    finished_at = max((c.finished_at for c in containers), default="") or format_time(now)
+    return old.model_copy(
+        update={
+            "observed_generation": generation,
+            "state": state,
+            "reason": reason,
+            "message": message,
+            "conditions": conditions,
+            "containers": containers or old.containers,
+            "ports": binding.grants.ports,
+            "devices": binding.grants.devices,
+            "resources": binding.grants.resources,
+            "host_ip": health.address or old.host_ip,
+            "api_address": health.api_address or old.api_address,
+            "started_at": old.started_at
+            or min((c.started_at for c in containers if c.started_at), default=""),
+            "finished_at": (old.finished_at or finished_at) if state in FINISHED else "",
+        }
+    )
+
+
+def _worst(containers: tuple[ContainerStatus, ...], binding: Binding) -> tuple[str, str]:
+    """Return reason and message of the container that most needs a look."""
+    if binding.reason is not None and binding.reason.value != "Completed":
+        return binding.reason.value, binding.message
+    for container in sorted(containers, key=lambda c: (c.state is ContainerState.RUNNING, c.name)):
+        if container.reason:
+            return container.reason, container.message
+    return "", ""
+
+
+def _conditions(
+    state: TaskState, report: TaskReport | None, health: NodeHealth, reason: str, message: str
+) -> tuple[Condition, ...]:
+    unreachable = health.down_since is not None
+    unknown = unreachable or (report is not None and report.unknown)
+    running = report is not None and all(c.state is ContainerState.RUNNING for c in report.containers)
+    ready = state is TaskState.RUNNING and running and not unknown
+    why = "NodeUnreachable" if unreachable else "RuntimeUnreachable" if unknown else reason or state.value
+    found = [
+        Condition(type="Scheduled", status="True", reason="Bound", message=f"bound to {health.name}"),
+        Condition(
+            type="Ready",
+            status="Unknown" if unknown else "True" if ready else "False",
+            reason="" if ready else why,
+            message="" if ready else message,
+        ),
+    ]
+    if unknown:
+        text = f"node {health.name} does not answer; what is shown is what was last known"
+        if not unreachable:
+            text = f"the container runtime on {health.name} does not answer"
+        found.append(Condition(type="Unknown", status="True", reason=why, message=text))
+    elif state is not TaskState.BOUND:
+        found.append(Condition(type="Unknown", status="False"))
+    return tuple(found)

@@ -1,0 +1,248 @@
+"""The planner of tasks: from all that is stored about one task to what should happen next.
+
+Reads top to bottom as the life of a task (docs/design, section 4):
+other copies and removal (`ending`) -> the current binding -> a place for it (`placing`). Every step is
+level-triggered: it looks at what is, never at what happened.
+"""
+
+from dataclasses import replace
+
+from controller.reconcilers.bindings import new_binding
+from controller.reconcilers.ending import end_of, end_other_bindings, plan_removal
+from controller.reconcilers.placing import (
+    copies_end_at,
+    ends_by_itself,
+    plan_unplaced,
+    unplaced,
+    waiting_for,
+    with_admission,
+)
+from controller.reconcilers.plan import (
+    CreateBinding,
+    EventNote,
+    Plan,
+    PutTaskStatus,
+    RemoveRequest,
+    StopBinding,
+    UpdateBinding,
+)
+from controller.reconcilers.rollup import roll_up, state_of
+from controller.reconcilers.task_inputs import Site, TaskInputs, reads_of
+from schemas.admission import Admitted, Denied
+from schemas.binding import Binding, Desired, StopReason
+from schemas.defaults import reschedule_after_s
+from schemas.report import TaskReport
+from schemas.state import FINISHED, TaskState
+from schemas.status import TaskStatus
+from schemas.task import TaskSpec, template_hash
+from schemas.timestamps import format_time
+from schemas.versioned import Versioned
+
+
+def plan_task(inputs: TaskInputs, now: float) -> Plan:
+    """Return what should happen next about one task."""
+    plan = Plan(inputs.ref, inputs.uid, reads_of(inputs))
+    old_copies = tuple(end_other_bindings(inputs))
+    if inputs.is_terminating:
+        return plan_removal(inputs, replace(plan, intents=old_copies))
+    if inputs.delete is not None:
+        meant_for_an_older_object = RemoveRequest("delete", inputs.delete.mod_revision)
+        old_copies += (meant_for_an_older_object,)
+    plan = replace(plan, intents=old_copies)
+    if inputs.current is not None:
+        return _plan_bound(inputs, inputs.current, plan, now)
+    if inputs.own_status is not None and inputs.own_status.node:
+        return _restore_binding(inputs, inputs.own_status, plan, now)
+    return plan_unplaced(inputs, plan, now)
+
+
+def _plan_bound(inputs: TaskInputs, current: Versioned[Binding], plan: Plan, now: float) -> Plan:
+    """Follow the current binding: change it, end it, replace it elsewhere; and roll its report up."""
+    binding, ended = current.value, inputs.has_ended(current.value)
+    if ended and (binding.desired is not Desired.STOP or _is_to_leave(inputs, binding)):
+        return _release(inputs, current, plan, now)
+    if ended and inputs.health(binding.node).fenced:
+        logs_died_with_the_node = end_of(inputs, current)
+        return replace(plan, intents=(*plan.intents, logs_died_with_the_node))
+    step = _next_step(inputs, current)
+    seen = _after(binding, step)
+    status = _rolled_up(inputs, seen, now, ended=ended)
+    intents = [*plan.intents, *([step] if step else [])]
+    if status != inputs.own_status:
+        intents.append(PutTaskStatus(status))
+    plan = replace(plan, intents=tuple(intents), events=_notes(inputs, step, status))
+    return _plan_reschedule(inputs, current, plan, now)
+
+
+def _is_to_leave(inputs: TaskInputs, binding: Binding) -> bool:
+    """A finished task keeps its binding (for its logs) until it is changed; any other stop makes room."""
+    return binding.reason is not StopReason.COMPLETED or _is_outdated(inputs, binding)
+
+
+def _is_outdated(inputs: TaskInputs, binding: Binding) -> bool:
+    return inputs.spec is not None and template_hash(inputs.spec.raw["spec"]) != binding.template_hash
+
+
+def _next_step(inputs: TaskInputs, current: Versioned[Binding]) -> StopBinding | UpdateBinding | None:
+    binding, spec = current.value, inputs.spec
+    assert spec is not None, "a task without spec is terminating"
+    if binding.desired is Desired.STOP:
+        return None
+    report = inputs.report_of(binding)
+    if _is_outdated(inputs, binding):
+        return StopBinding(current, StopReason.SUPERSEDED, "the task was changed")
+    if state_of(binding, report, ended=False) in (TaskState.SUCCEEDED, TaskState.FAILED):
+        return StopBinding(current, StopReason.COMPLETED)
+    taken = _taken_port(binding, report, spec.value.spec)
+    if taken is not None:
+        return StopBinding(current, StopReason.PORT_TAKEN, f"host port {taken} is taken on {binding.node}")
+    labels = tuple(sorted(spec.value.metadata.labels.items()))
+    if isinstance(inputs.verdict, Admitted) and binding.generation != spec.generation:
+        return UpdateBinding(
+            current, labels, spec.generation, _with_live_fields(binding, inputs.verdict.spec)
+        )
+    return None
+
+
+def _with_live_fields(binding: Binding, effective: TaskSpec) -> TaskSpec:
+    live = ("priority", "priority_class_name", "queue", "tolerations", "grace")
+    return binding.spec.model_copy(update={name: getattr(effective, name) for name in live})
+
+
+def _taken_port(binding: Binding, report: TaskReport | None, written: TaskSpec) -> int | None:
+    """Return an allotted host port that a stranger holds; one that was asked for is waited for instead."""
+    if report is None or not any(c.reason == "HostPortTaken" for c in report.containers):
+        return None
+    asked = {port.host_port for container in written.containers for port in container.ports}
+    return next((p.host_port for p in binding.grants.ports if p.host_port not in asked), None)
+
+
+def _after(binding: Binding, step: StopBinding | UpdateBinding | None) -> Binding:
+    match step:
+        case StopBinding(_, reason, message):
+            return binding.model_copy(update={"desired": Desired.STOP, "reason": reason, "message": message})
+        case _:
+            return binding
+
+
+def _rolled_up(inputs: TaskInputs, binding: Binding, now: float, *, ended: bool) -> TaskStatus:
+    assert inputs.own_status is not None
+    assert inputs.spec is not None
+    old = inputs.own_status
+    status = roll_up(
+        old,
+        binding,
+        inputs.report_of(binding),
+        inputs.health(binding.node),
+        ended=ended,
+        generation=inputs.spec.generation,
+        now=now,
+    )
+    if binding.reason is StopReason.COMPLETED and status.state not in FINISHED:
+        status = _finished_anyway(old, status, inputs.spec.generation, now, ended=ended)
+    return with_admission(status, inputs, now)
+
+
+def _finished_anyway(
+    old: TaskStatus, rolled: TaskStatus, generation: int, now: float, *, ended: bool
+) -> TaskStatus:
+    """A task that ended by itself, and whose remains are gone: an end that was seen stands, else it failed."""
+    if old.state in FINISHED:
+        return old.model_copy(update={"observed_generation": generation})
+    if not ended:
+        return rolled
+    lost = {"state": TaskState.FAILED, "reason": "ResultLost", "finished_at": format_time(now)}
+    return rolled.model_copy(update={**lost, "message": "it ended, but its container and exit code are gone"})
+
+
+def _release(inputs: TaskInputs, current: Versioned[Binding], plan: Plan, now: float) -> Plan:
+    """Third step of the binding's end: remove it and free the placement, in one transaction."""
+    binding = current.value
+    lost = inputs.health(binding.node).fenced and binding.desired is not Desired.STOP
+    stays_lost = lost and reschedule_after_s(binding.spec) == float("inf")
+    reason = "NodeFenced" if lost else (binding.reason or StopReason.SUPERSEDED).value
+    status = unplaced(inputs, previous_node=binding.node).model_copy(
+        update={
+            "state": TaskState.LOST if stays_lost else TaskState.PENDING,
+            "reason": reason,
+            "message": binding.message,
+            "finished_at": format_time(now) if stays_lost else "",
+        }
+    )
+    intents = (*plan.intents, end_of(inputs, current), PutTaskStatus(status))
+    return replace(
+        plan, intents=intents, events=(EventNote("Normal", "Released", f"{reason} on {binding.node}"),)
+    )
+
+
+def _plan_reschedule(inputs: TaskInputs, current: Versioned[Binding], plan: Plan, now: float) -> Plan:
+    """Want another node once the present one has been unreachable for long enough."""
+    binding, health = current.value, inputs.health(current.value.node)
+    if health.down_since is None or isinstance(inputs.verdict, Denied | None):
+        return plan
+    if inputs.has_ended(binding) or not _is_to_leave(inputs, binding):
+        return plan
+    if (binding.spec.exactly_one or inputs.verdict.spec.exactly_one) and not ends_by_itself(binding, health):
+        return plan
+    due = health.down_since + reschedule_after_s(binding.spec)
+    if now < due:
+        return plan if due == float("inf") else replace(plan, requeue_at=due)
+    blocked_until = copies_end_at(inputs, now, besides=current)
+    if blocked_until is not None:
+        return replace(plan, requeue_at=blocked_until)
+    return replace(plan, waiting=waiting_for(inputs, inputs.verdict.spec, replaces=current))
+
+
+def _restore_binding(inputs: TaskInputs, status: TaskStatus, plan: Plan, now: float) -> Plan:
+    """The placement names a binding whose key is gone: put it back, so that its container is adopted."""
+    spec = inputs.spec
+    assert spec is not None, "a task without spec is terminating"
+    if status.state in (TaskState.SUCCEEDED, TaskState.FAILED):
+        if status.observed_generation == spec.generation:
+            return plan
+        again = PutTaskStatus(unplaced(inputs, previous_node=status.node))
+        return replace(plan, intents=(*plan.intents, again))
+    if not isinstance(inputs.verdict, Admitted):
+        told = with_admission(status, inputs, now)
+        return plan if told == status else replace(plan, intents=(*plan.intents, PutTaskStatus(told)))
+    site = (status.node, inputs.uid)
+    if any(isinstance(each, CreateBinding) and _site_of(each) == site for each in plan.intents):
+        return plan  # what runs there is another copy, which must end first
+    effective = inputs.verdict.spec
+    binding = new_binding(inputs, effective, status.node, status.epoch, status.binding_uid, status.grants)
+    if status.observed_generation != spec.generation:
+        unknown_template = {"template_hash": ""}  # so that it is replaced
+        binding = binding.model_copy(update=unknown_template)
+    note = EventNote(
+        "Warning", "BindingRestored", f"the binding to {status.node} was missing and was put back"
+    )
+    return replace(plan, intents=(*plan.intents, CreateBinding(binding)), events=(note,))
+
+
+def _site_of(intent: CreateBinding) -> Site:
+    return intent.binding.node, intent.binding.task_uid
+
+
+def _notes(
+    inputs: TaskInputs, step: StopBinding | UpdateBinding | None, status: TaskStatus
+) -> tuple[EventNote, ...]:
+    """Tell what people would want to read later: changes of state and new troubles."""
+    old = inputs.own_status
+    notes = []
+    if isinstance(step, StopBinding) and step.reason is not StopReason.COMPLETED:
+        notes.append(EventNote("Normal", "Stopping", f"{step.reason.value}: {step.message}".rstrip(": ")))
+    if old is not None and status.state is not old.state and status.state is not TaskState.STOPPING:
+        trouble = status.state is TaskState.FAILED or _is_trouble(status.reason)
+        text = f"on {status.node}" + (f": {status.message}" if status.message else "")
+        reason = status.reason if trouble and status.reason else status.state.value
+        notes.append(EventNote("Warning" if trouble else "Normal", reason, text))
+    elif old is not None and status.reason != old.reason and _is_trouble(status.reason):
+        notes.append(EventNote("Warning", status.reason, status.message))
+    return tuple(notes)
+
+
+def _is_trouble(reason: str) -> bool:
+    return bool(reason) and reason not in _QUIET
+
+
+_QUIET = frozenset({"Completed", "Deleted", "Superseded", "ContainerCreating", "Pulling"})

@@ -1,0 +1,85 @@
+"""What the planner of tasks looks at: all that is stored about the task of one name. Values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from controller.reconcilers.plan import Reads
+from controller.reconcilers.rollup import NodeHealth
+from schemas.admission import Admitted, Denied
+from schemas.binding import Binding
+from schemas.keys import ObjectRef
+from schemas.report import TaskReport
+from schemas.request import DeleteRequest
+from schemas.status import TaskStatus
+from schemas.task import Task
+from schemas.versioned import Versioned
+
+Site = tuple[str, str]
+"""(node name, task uid): where a binding and its report live."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInputs:
+    """All that is stored about the task of one name, and what it depends on. Nothing here is unreadable."""
+
+    ref: ObjectRef
+    spec: Versioned[Task] | None
+    status: Versioned[TaskStatus] | None
+    delete: Versioned[DeleteRequest] | None
+    bindings: Mapping[Site, Versioned[Binding]]
+    reports: Mapping[Site, Versioned[TaskReport]]
+    verdict: Admitted | Denied | None
+    nodes: Mapping[str, NodeHealth]
+    incarnation: int
+    access_hash: str
+
+    @property
+    def uid(self) -> str:
+        if self.spec is not None:
+            return self.spec.value.metadata.uid
+        if self.status is not None:
+            return self.status.value.uid
+        return next((uid for _, uid in self.bindings), "")
+
+    @property
+    def is_terminating(self) -> bool:
+        """Asked to go, or gone already: a plain delete of the spec key counts as a wish to delete."""
+        if self.spec is None:
+            return True
+        return self.delete is not None and self.delete.value.uid == self.spec.value.metadata.uid
+
+    @property
+    def own_status(self) -> TaskStatus | None:
+        """The status, unless it is that of an older object of the same name."""
+        if self.status is None or self.status.value.uid != self.uid:
+            return None
+        return self.status.value
+
+    @property
+    def current(self) -> Versioned[Binding] | None:
+        """The binding that the placement names."""
+        status = self.own_status
+        if status is None or self.is_terminating:
+            return None
+        found = self.bindings.get((status.node, self.uid))
+        return found if found is not None and found.value.binding_uid == status.binding_uid else None
+
+    def report_of(self, binding: Binding) -> TaskReport | None:
+        found = self.reports.get((binding.node, binding.task_uid))
+        return found.value if found and found.value.binding_uid == binding.binding_uid else None
+
+    def has_ended(self, binding: Binding) -> bool:
+        """The agent said that nothing of it runs or will run, or an operator said that the node is dead."""
+        report = self.report_of(binding)
+        return (report is not None and report.final) or self.health(binding.node).fenced
+
+    def health(self, node: str) -> NodeHealth:
+        return self.nodes.get(node) or NodeHealth(node)
+
+
+def reads_of(inputs: TaskInputs) -> Reads:
+    """Return the revisions that a decision about this task depends on."""
+    return Reads(
+        spec=inputs.spec.mod_revision if inputs.spec else 0,
+        status=inputs.status.mod_revision if inputs.status else 0,
+    )

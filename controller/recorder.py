@@ -1,0 +1,104 @@
+"""Events: counted, folded, and written now and then under a shared lease, so that they cost little and expire.
+
+A repeat within the folding window raises a count instead of making a new key; the count starts anew with a new leader.
+"""
+
+from dataclasses import dataclass
+
+from controller.reconcilers.plan import EventNote
+from schemas.canonical import canonical_hash
+from schemas.event import Event
+from schemas.keys import Keys, ObjectRef
+from schemas.meta import CLUSTER_NAMESPACE
+from schemas.timestamps import format_time
+from store.api import Put, Store
+from store.batch import Write
+from store.codec import encode
+from store.errors import Rewound, StoreError
+
+EVENT_TTL_S = 3600  # as in Kubernetes
+LEASE_SPAN_S = 600  # one lease serves the events of ten minutes
+FLUSH_EVERY_S = 1.0
+MAX_REMEMBERED = 4096  # folded events; older ones are forgotten first
+EVENT_REF = ObjectRef("events", CLUSTER_NAMESPACE, "events")
+
+
+@dataclass(slots=True)
+class _Folded:
+    event: Event
+    dirty: bool
+
+
+class Recorder:
+    """Collects notes; `flush` returns the writes that are due."""
+
+    def __init__(self, store: Store, keys: Keys, source: str) -> None:
+        self._store = store
+        self._keys = keys
+        self._source = source
+        self._events: dict[str, _Folded] = {}
+        self._dirty: list[str] = []
+        self._lease_id = 0
+        self._lease_until = 0.0
+        self._next_flush = 0.0
+
+    def note(self, ref: ObjectRef, kind: str, uid: str, note: EventNote, now: float) -> None:
+        """Take one note about an object in."""
+        digest = canonical_hash([note.type, note.reason, note.message])
+        key = self._keys.event(ref.namespace, uid or "unknown", self._source, digest)
+        moment = format_time(now)
+        folded = self._events.pop(key, None)
+        if folded is None:
+            event = Event(
+                namespace=ref.namespace,
+                object_kind=kind,
+                object_name=ref.name,
+                object_uid=uid,
+                type=note.type,
+                reason=note.reason,
+                message=note.message,
+                source=self._source,
+                first_timestamp=moment,
+                last_timestamp=moment,
+            )
+            folded = _Folded(event, dirty=False)
+        else:
+            update = {"count": folded.event.count + 1, "last_timestamp": moment}
+            folded.event = folded.event.model_copy(update=update)
+        self._events[key] = folded
+        if not folded.dirty:
+            folded.dirty = True
+            self._dirty.append(key)
+        while len(self._events) > MAX_REMEMBERED:
+            self._events.pop(next(iter(self._events)))
+
+    def flush(self, now: float) -> list[Write]:
+        """Return the writes of what was noted, at most once a second; [] when the store gives no lease."""
+        if not self._dirty or now < self._next_flush:
+            return []
+        self._next_flush = now + FLUSH_EVERY_S
+        if now >= self._lease_until:
+            try:
+                self._lease_id = self._store.grant_lease(EVENT_TTL_S + LEASE_SPAN_S)
+            except Rewound:
+                raise
+            except StoreError:
+                return []  # events wait; nothing depends on them
+            self._lease_until = now + LEASE_SPAN_S
+        writes = []
+        for key in self._dirty:
+            folded = self._events.get(key)
+            if folded is not None:
+                folded.dirty = False
+                value = encode(folded.event.to_json())
+                writes.append(Write(EVENT_REF, (), (Put(key, value, self._lease_id),)))
+        self._dirty.clear()
+        return writes
+
+    def lease_lost(self) -> None:
+        """The lease of the events is gone: take another, or every batch with an event in it would be refused."""
+        self._lease_until = 0.0
+
+    def next_due(self) -> float | None:
+        """Return when there is something to flush, None if nothing is noted."""
+        return self._next_flush if self._dirty else None

@@ -1,0 +1,368 @@
+"""The leader's view: what the cache holds, decoded, indexed, and kept up to date change by change.
+
+Owned by the controller's core loop. Fed by `apply`, which returns the objects to look at again. What can't be
+parsed is kept as Unreadable and freezes what it names; it is never taken for absent.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from controller.records import NodeRecord, PolicyRecord, Site, Slot, TaskRecord
+from schemas.binding import Binding
+from schemas.cluster import AccessToken, Cluster
+from schemas.keys import (
+    AccessKey,
+    AppliedKey,
+    BindingKey,
+    ClusterKey,
+    HeartbeatKey,
+    Keys,
+    NodeReportKey,
+    ObjectRef,
+    OtherKey,
+    OwnedKey,
+    ParsedKey,
+    RequestKey,
+    SpecKey,
+    StatusKey,
+    TaskReportKey,
+    cluster_ref,
+    task_ref,
+)
+from schemas.meta import CLUSTER_NAMESPACE, Model, ObjectMeta
+from schemas.namespace import BUILTIN_NAMESPACE, Namespace
+from schemas.node import Node
+from schemas.priority import PriorityClass
+from schemas.queue import BUILTIN_QUEUE, Queue
+from schemas.report import Heartbeat, NodeReport, TaskReport
+from schemas.request import DeleteRequest, FenceRequest
+from schemas.state import FINISHED, ContainerState
+from schemas.status import NodeStatus, TaskStatus
+from schemas.task import Task
+from schemas.versioned import Versioned
+from store.api import KeyValue
+from store.codec import Unreadable, decode, decode_object, uid_of
+from store.reflector import Change
+
+M = TypeVar("M", bound=Model)
+
+
+class View:
+    """Decoded state by object. `revision` is that of the cache it was fed from."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self.cluster: Slot[Cluster] = None
+        self.tasks: dict[ObjectRef, TaskRecord] = {}
+        self.nodes: dict[str, NodeRecord] = {}
+        self.policies: dict[ObjectRef, PolicyRecord] = {}
+        self.access: dict[str, Slot[AccessToken]] = {}
+        self.unreadable: dict[str, Unreadable] = {}
+        self._site_ref: dict[tuple[str, Site], ObjectRef] = {}
+        self._placed: dict[Site, TaskStatus] = {}
+        self._place_of: dict[ObjectRef, Site] = {}
+        self._frozen_uids: dict[str, frozenset[str]] = {}  # task uid -> its keys that can't be read
+
+    def task(self, ref: ObjectRef) -> TaskRecord:
+        return self.tasks.get(ref) or TaskRecord(ref)
+
+    def tasks_on(self, node: str) -> list[ObjectRef]:
+        """Return the tasks that have a binding on `node`, ended or not, or a report of it."""
+        record = self.nodes.get(node)
+        if record is None:
+            return []
+        places = [("binding", uid) for uid in record.usage.sites] + [
+            ("report", uid) for uid in record.reported
+        ]
+        found = {self._site_ref.get((what, (node, uid))) for what, uid in places}
+        return sorted(ref for ref in found if ref is not None)
+
+    def is_frozen(self, record: TaskRecord) -> bool:
+        """Say whether anything about the task can't be read, bindings and reports of its uid included."""
+        return record.is_frozen or (
+            bool(self._frozen_uids) and not self._frozen_uids.keys().isdisjoint(_uids_of(record))
+        )
+
+    def apply(self, change: Change) -> tuple[ObjectRef, ...]:
+        """Take one change of the cache in and return the objects to look at again."""
+        key = self._keys.parse(change.key)
+        if change.new is None:
+            self.unreadable.pop(change.key, None)
+        return tuple(self._apply(key, change.key, change.new))
+
+    def _apply(self, key: ParsedKey, text: str, kv: KeyValue | None) -> Iterable[ObjectRef]:
+        match key:
+            case SpecKey(ref):
+                return self._set_spec(ref, kv)
+            case StatusKey(ref) if ref.plural == "tasks":
+                return self._set_status(ref, kv)
+            case StatusKey(ref) if ref.plural == "nodes":
+                self._node(ref.name).status = self._read(NodeStatus, kv)
+                return (ref,)
+            case RequestKey(ref, "delete"):
+                return self._set_delete(ref, kv)
+            case RequestKey(ref, "fence") if ref.plural == "nodes":
+                self._node(ref.name).fence = self._read(FenceRequest, kv)
+                return (ref,)
+            case BindingKey(node, uid):
+                return self._set_binding((node, uid), text, kv)
+            case TaskReportKey(node, uid):
+                return self._set_report((node, uid), text, kv)
+            case NodeReportKey(node):
+                self._node(node).report = self._matching(
+                    kv, self._read(NodeReport, kv), lambda v: v.node == node
+                )
+                return (cluster_ref("nodes", node),)
+            case HeartbeatKey(node):
+                self._node(node).heartbeat = self._read(Heartbeat, kv)
+                return (cluster_ref("nodes", node),)
+            case AccessKey(namespace):
+                self.access[namespace] = self._read(AccessToken, kv)
+            case ClusterKey():
+                self.cluster = self._read(Cluster, kv)
+            case AppliedKey() | OwnedKey() | OtherKey() | StatusKey() | RequestKey():
+                pass
+        return ()
+
+    def _read(self, model: type[M], kv: KeyValue | None, decoder: Callable[..., object] = decode) -> Slot[M]:
+        """Decode one value; what can't be decoded is noted as Unreadable."""
+        if kv is None:
+            return None
+        raw = decoder(kv)
+        if isinstance(raw, dict):
+            try:
+                value = model.parse_stored(raw)
+                self.unreadable.pop(kv.key, None)
+                return Versioned(value, raw, kv.create_revision, kv.mod_revision, kv.version)
+            except ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                where = ".".join(str(part) for part in first["loc"])
+                raw = Unreadable(kv.key, None, f"{where}: {first['msg']}", kv.mod_revision)
+        assert isinstance(raw, Unreadable)
+        self.unreadable[kv.key] = raw
+        return raw
+
+    def _record(self, ref: ObjectRef) -> TaskRecord:
+        record = self.tasks.get(ref)
+        if record is None:
+            record = self.tasks[ref] = TaskRecord(ref)
+        return record
+
+    def _touched(self, record: TaskRecord) -> tuple[ObjectRef, ...]:
+        if record.is_empty:
+            self.tasks.pop(record.ref, None)
+        return (record.ref,)
+
+    def _node(self, name: str) -> NodeRecord:
+        return self.nodes.setdefault(name, NodeRecord(name))
+
+    def _set_spec(self, ref: ObjectRef, kv: KeyValue | None) -> tuple[ObjectRef, ...]:
+        if ref.plural == "tasks":
+            record = self._record(ref)
+            record.spec = self._matching(
+                kv, self._read(Task, kv, decode_object), lambda v: _names(v.metadata, ref)
+            )
+            return self._touched(record)
+        if ref.namespace != CLUSTER_NAMESPACE:
+            return ()
+        if ref.plural == "nodes":
+            node = self._matching(kv, self._read(Node, kv, decode_object), lambda v: _names(v.metadata, ref))
+            self._node(ref.name).spec = node
+            return (ref,)
+        model = _POLICY_MODELS.get(ref.plural)
+        if model is None:
+            return ()
+        policy = self.policies.setdefault(ref, PolicyRecord(ref))
+        policy.spec = self._matching(kv, self._read(model, kv, decode_object), lambda v: _is_named(v, ref))
+        if policy.spec is None and policy.delete is None:
+            del self.policies[ref]
+        return (ref,)
+
+    def _set_status(self, ref: ObjectRef, kv: KeyValue | None) -> tuple[ObjectRef, ...]:
+        record = self._record(ref)
+        slot = self._read(TaskStatus, kv)
+        if isinstance(slot, Unreadable):
+            record.status = slot  # it goes on to hold the room that it held
+            return self._touched(record)
+        before, record.status = self._place_of.get(ref), slot
+        after = _placed_at(slot)
+        if before is not None:
+            self._placed.pop(before, None)
+        self._place_of.pop(ref, None)
+        if after is not None and isinstance(slot, Versioned):
+            self._placed[after], self._place_of[ref] = slot.value, after
+        for site in {before, after} - {None}:
+            assert site is not None
+            self._account(site)
+        return self._touched(record)
+
+    def _matching(self, kv: KeyValue | None, slot: Slot[M], matches: Callable[[M], bool]) -> Slot[M]:
+        """A value that names another object than its key does is somebody's mistake: unreadable."""
+        if not isinstance(slot, Versioned) or kv is None or matches(slot.value):
+            return slot
+        wrong = Unreadable(
+            kv.key, uid_of(slot.raw), "the value names another object than the key", kv.mod_revision
+        )
+        self.unreadable[kv.key] = wrong
+        return wrong
+
+    def _set_delete(self, ref: ObjectRef, kv: KeyValue | None) -> tuple[ObjectRef, ...]:
+        slot = self._read(DeleteRequest, kv)
+        if ref.plural == "tasks":
+            record = self._record(ref)
+            record.delete = slot
+            return self._touched(record)
+        if ref.plural == "nodes":
+            self._node(ref.name).delete = slot
+        elif ref.plural in _POLICY_MODELS:
+            policy = self.policies.setdefault(ref, PolicyRecord(ref))
+            policy.delete = slot
+            if policy.spec is None and policy.delete is None:
+                del self.policies[ref]
+        return (ref,)
+
+    def _set_binding(self, site: Site, text: str, kv: KeyValue | None) -> Iterable[ObjectRef]:
+        slot = self._matching(kv, self._read(Binding, kv), lambda v: (v.node, v.task_uid) == site)
+        is_unreadable = isinstance(slot, Unreadable)
+        thawed = self._freeze(site[1], text, frozen=is_unreadable)
+        readable = slot if isinstance(slot, Versioned) else None
+        ref = task_ref(readable.value.namespace, readable.value.name) if readable else None
+        record, dirty = self._move("binding", site, ref)
+        if record is not None and readable is not None:
+            record.bindings[site] = readable
+        node = self._node(site[0])
+        had_sites = bool(node.usage.sites)
+        node.unreadable.add(site[1]) if is_unreadable else node.unreadable.discard(site[1])
+        self._account(site)
+        if had_sites != bool(node.usage.sites):
+            dirty += (cluster_ref("nodes", node.name),)
+        return dirty + thawed
+
+    def _set_report(self, site: Site, text: str, kv: KeyValue | None) -> Iterable[ObjectRef]:
+        slot = self._matching(kv, self._read(TaskReport, kv), lambda v: v.task_uid == site[1])
+        thawed = self._freeze(site[1], text, frozen=isinstance(slot, Unreadable))
+        readable = slot if isinstance(slot, Versioned) else None
+        ref = task_ref(readable.value.namespace, readable.value.name) if readable else None
+        record, dirty = self._move("report", site, ref)
+        if record is not None and readable is not None:
+            record.reports[site] = readable
+        reported = self._node(site[0]).reported
+        reported.discard(site[1]) if readable is None else reported.add(site[1])
+        self._account(site)
+        return dirty + thawed
+
+    def _freeze(self, uid: str, text: str, *, frozen: bool) -> tuple[ObjectRef, ...]:
+        """Note whether the key `text` freezes the task of `uid`; return the tasks for which that differs."""
+        keys = self._frozen_uids.get(uid, frozenset())
+        if frozen == (text in keys):
+            return ()
+        left = keys | {text} if frozen else keys - {text}
+        if left:
+            self._frozen_uids[uid] = left
+        else:
+            del self._frozen_uids[uid]
+        return tuple(ref for ref, record in self.tasks.items() if uid in _uids_of(record))
+
+    def _move(
+        self, what: str, site: Site, ref: ObjectRef | None
+    ) -> tuple[TaskRecord | None, tuple[ObjectRef, ...]]:
+        """Take the binding or report of `site` out of the record that had it; return that of `ref`."""
+        old_ref = self._site_ref.get((what, site))
+        dirty: list[ObjectRef] = []
+        if old_ref is not None and old_ref != ref:
+            old = self._record(old_ref)
+            (old.bindings if what == "binding" else old.reports).pop(site, None)
+            dirty.extend(self._touched(old))
+        if ref is None:
+            self._site_ref.pop((what, site), None)
+            return None, tuple(dirty)
+        self._site_ref[(what, site)] = ref
+        dirty.append(ref)
+        return self._record(ref), tuple(dirty)
+
+    def _account(self, site: Site) -> None:
+        """Count what `site` uses on its node: the binding's grants until the final report for that bindingUid."""
+        node, uid = site
+        binding = self._binding_at(site)
+        report = self._report_at(site)
+        usage, has_key = self._node(node).usage, binding is not None or uid in self._node(node).unreadable
+        if binding is not None:
+            ended = report is not None and report.final and report.binding_uid == binding.binding_uid
+            usage.set(uid, None if ended else binding.grants)
+        elif site in self._placed:
+            usage.set(uid, self._placed[site].grants)  # its binding's key is missing and will be put back
+        elif report is not None and report.unbound and not _is_over(report):
+            usage.set_unbound(uid, report.grants_resources, report.ports)
+        else:
+            usage.set(uid, None)
+        usage.note_site(uid, has_key)
+
+    def _binding_at(self, site: Site) -> Binding | None:
+        ref = self._site_ref.get(("binding", site))
+        found = self.tasks[ref].bindings.get(site) if ref in self.tasks and ref else None
+        return found.value if found else None
+
+    def _report_at(self, site: Site) -> TaskReport | None:
+        ref = self._site_ref.get(("report", site))
+        found = self.tasks[ref].reports.get(site) if ref in self.tasks and ref else None
+        return found.value if found else None
+
+    def namespaces(self) -> dict[str, Namespace]:
+        """Return namespace name -> Namespace, the built-in one included."""
+        return {BUILTIN_NAMESPACE.metadata.name: BUILTIN_NAMESPACE, **self._policies("namespaces", Namespace)}
+
+    def queues(self) -> dict[str, Queue]:
+        """Return queue name -> Queue, the built-in one included."""
+        return {BUILTIN_QUEUE.metadata.name: BUILTIN_QUEUE, **self._policies("queues", Queue)}
+
+    def priority_classes(self) -> dict[str, PriorityClass]:
+        return self._policies("priorityclasses", PriorityClass)
+
+    def _policies(self, plural: str, model: type[M]) -> dict[str, M]:
+        return {
+            ref.name: record.spec.value
+            for ref, record in self.policies.items()
+            if ref.plural == plural
+            and isinstance(record.spec, Versioned)
+            and isinstance(record.spec.value, model)
+        }
+
+
+def _is_over(report: TaskReport) -> bool:
+    return all(c.state is ContainerState.EXITED for c in report.containers)
+
+
+def _placed_at(status: Slot[TaskStatus]) -> Site | None:
+    """Return the site that a status places its task at; a finished task needs no room."""
+    if not isinstance(status, Versioned) or not status.value.node or status.value.state in FINISHED:
+        return None
+    return status.value.node, status.value.uid
+
+
+def _names(metadata: ObjectMeta, ref: ObjectRef) -> bool:
+    namespace = metadata.namespace if ref.namespace != CLUSTER_NAMESPACE else ref.namespace
+    return (metadata.name, namespace) == (ref.name, ref.namespace)
+
+
+def _is_named(value: Model, ref: ObjectRef) -> bool:
+    metadata = getattr(value, "metadata", None)
+    return isinstance(metadata, ObjectMeta) and _names(metadata, ref)
+
+
+def _uids_of(record: TaskRecord) -> set[str]:
+    """Return every uid that the task of this name has or had."""
+    uids = {uid for _, uid in (*record.bindings, *record.reports)}
+    if isinstance(record.spec, Versioned):
+        uids.add(record.spec.value.metadata.uid)
+    if isinstance(record.status, Versioned):
+        uids.add(record.status.value.uid)
+    return uids
+
+
+_POLICY_MODELS: dict[str, type[Model]] = {
+    "namespaces": Namespace,
+    "queues": Queue,
+    "priorityclasses": PriorityClass,
+}

@@ -1,0 +1,1 @@
+"""What every object is: pure values, parsing, defaults, admission, keys. Imports nothing of Berth."""

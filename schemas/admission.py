@@ -1,0 +1,182 @@
+"""Admission: may this task run at all, in this namespace, with these queues?
+
+Pure; the controller asks before anything is bound, and the CLI asks the same function first, for the message.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from schemas.defaults import effective_spec, reschedule_after_s, stop_after_s
+from schemas.namespace import Namespace
+from schemas.priority import PriorityClass
+from schemas.quantity import format_duration, format_quantity
+from schemas.queue import Queue
+from schemas.task import Task, TaskSpec
+
+MIN_STOP_AFTER_S = 15.0  # the agent's lease
+EXACTLY_ONE_MARGIN_S = 10.0  # for the agent to notice, and for clocks that run at different speeds
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What admission asks besides the task: objects by name, built-in ones included."""
+
+    namespaces: Mapping[str, Namespace]
+    queues: Mapping[str, Queue]
+    priority_classes: Mapping[str, PriorityClass]
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The task may run; `spec` has every default filled in."""
+
+    spec: TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The task may not run; every reason is a sentence that says what to do."""
+
+    reasons: tuple[str, ...]
+
+
+def admit(task: Task, policy: Policy) -> Admitted | Denied:
+    """Return the effective spec of `task`, or every reason why it may not run."""
+    name = task.metadata.namespace or ""
+    namespace = policy.namespaces.get(name)
+    if namespace is None:
+        return Denied((f"namespace {name!r} does not exist; create it or apply with --create-namespace",))
+    spec = effective_spec(task.spec, namespace.spec, policy.priority_classes)
+    reasons = tuple(reason for check in CHECKS for reason in check(spec, namespace, policy))
+    return Denied(reasons) if reasons else Admitted(spec)
+
+
+def _supported(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
+    if len(spec.containers) > 1:
+        yield "spec.containers: more than one container is not supported yet"
+    if spec.init_containers:
+        yield "spec.initContainers: init containers are not supported yet"
+
+
+def _queue(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
+    queue = spec.queue or ""
+    if queue not in policy.queues:
+        yield f"spec.queue: queue {queue!r} does not exist; see: berth get queues"
+    elif "*" not in namespace.spec.queues and queue not in namespace.spec.queues:
+        allowed = ", ".join(namespace.spec.queues) or "none"
+        yield f"spec.queue: namespace {namespace.metadata.name} may not use queue {queue}; allowed: {allowed}"
+
+
+def _priority(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
+    name = spec.priority_class_name
+    if name and name not in policy.priority_classes:
+        yield f"spec.priorityClassName: {name!r} does not exist; see: berth get priorityclasses"
+    ceiling = namespace.spec.max_priority
+    if (spec.priority or 0) > ceiling:
+        where = f"the ceiling of namespace {namespace.metadata.name}"
+        yield f"spec.priority: {spec.priority} is above {ceiling}, {where}"
+
+
+def _host_access(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
+    name = namespace.metadata.name
+    for index, volume in enumerate(spec.volumes):
+        path = volume.host_path.path if volume.host_path else None
+        if path and ".." in path.split("/"):
+            yield f"spec.volumes[{index}].hostPath.path: {path} must not contain '..'"
+        elif path and not any(_is_below(path, allowed) for allowed in namespace.spec.host_paths):
+            yield (
+                f"spec.volumes[{index}].hostPath.path: namespace {name} does not allow {path}; "
+                f"an admin adds it to spec.hostPaths of namespace/{name}"
+            )
+    for index, container in enumerate(spec.containers):
+        if container.privileged and not namespace.spec.privileged:
+            yield (
+                f"spec.containers[{index}].privileged: namespace {name} does not allow it; "
+                f"an admin sets spec.privileged of namespace/{name}"
+            )
+
+
+def _is_below(path: str, folder: str) -> bool:
+    folder = folder.rstrip("/")
+    return path.rstrip("/") == folder or path.startswith(f"{folder}/")
+
+
+def _resources(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
+    for index, container in enumerate(spec.containers):
+        for name, asked in container.resources.requests.items():
+            limit = container.resources.limits.get(name)
+            if limit is not None and asked > limit:
+                yield (
+                    f"spec.containers[{index}].resources: request {name}={format_quantity(name, asked)} "
+                    f"is above its limit {format_quantity(name, limit)}"
+                )
+
+
+def _ports(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
+    seen: set[tuple[str, int, str]] = set()
+    for index, container in enumerate(spec.containers):
+        for port in container.ports:
+            inner = ("container", port.container_port, port.protocol)
+            outer = ("host", port.host_port or 0, port.protocol)
+            for what in (inner, outer):
+                if what in seen and what[1]:
+                    yield f"spec.containers[{index}].ports: {what[0]} port {what[1]}/{what[2]} appears twice"
+                seen.add(what)
+
+
+def _names(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
+    for index, container in enumerate(spec.containers):
+        names = {"env": [each.name for each in container.env]}
+        names["ports"] = [each.name for each in container.ports if each.name]
+        for field, found in names.items():
+            for name in sorted({name for name in found if found.count(name) > 1}):
+                yield f"spec.containers[{index}].{field}: name {name} appears twice"
+
+
+def _volumes(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
+    names = [volume.name for volume in spec.volumes]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"spec.volumes: name {name} appears twice"
+    for index, container in enumerate(spec.containers):
+        paths = [mount.mount_path.rstrip("/") for mount in container.volume_mounts]
+        for path in sorted({path for path in paths if paths.count(path) > 1}):
+            yield f"spec.containers[{index}].volumeMounts: mountPath {path or '/'} appears twice"
+        for mount in container.volume_mounts:
+            if mount.name not in names:
+                yield f"spec.containers[{index}].volumeMounts: there is no volume named {mount.name}"
+
+
+def _stop_after(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
+    """Shorter than an agent's lease, and a task would stop itself for one late beat."""
+    if stop_after_s(spec) < MIN_STOP_AFTER_S:
+        written, least = format_duration(stop_after_s(spec)), format_duration(MIN_STOP_AFTER_S)
+        yield f"spec.unreachable.stopAfter: {written} is below {least}, the lease of an agent"
+
+
+def _exactly_one(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
+    """The old copy must be gone before a new one may start, whatever the clocks do (design, section 4)."""
+    if not spec.exactly_one:
+        return
+    needed = stop_after_s(spec) + spec.grace + EXACTLY_ONE_MARGIN_S
+    if needed > reschedule_after_s(spec):
+        yield (
+            "spec.unreachable: an exactlyOne task needs stopAfter + grace + "
+            f"{format_duration(EXACTLY_ONE_MARGIN_S)} <= rescheduleAfter; "
+            f"here {'never' if needed == float('inf') else format_duration(needed)} > "
+            f"{format_duration(reschedule_after_s(spec))}"
+        )
+
+
+Check = Callable[[TaskSpec, Namespace, Policy], Iterator[str]]
+CHECKS: tuple[Check, ...] = (
+    _supported,
+    _queue,
+    _priority,
+    _host_access,
+    _resources,
+    _ports,
+    _names,
+    _volumes,
+    _stop_after,
+    _exactly_one,
+)

@@ -1,0 +1,15 @@
+"""One text for one JSON value, so that templates can be compared by hash."""
+
+import hashlib
+import json
+
+
+def canonical_json(value: object) -> bytes:
+    """Return `value` as UTF-8 JSON with sorted keys and no spaces. Raises ValueError for NaN and half surrogates."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def canonical_hash(value: object) -> str:
+    """Return 16 hex digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()[:16]

@@ -1,0 +1,258 @@
+"""The etcd layout: every key is built here and parsed here. See docs/design, section 2.
+
+Ranges end in "/", so that a role for node `a` never covers node `ab`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from schemas.meta import CLUSTER_NAMESPACE
+
+DEFAULT_PREFIX = "/berth"
+
+
+class Family(StrEnum):
+    """First part of a key after the prefix: one writer each."""
+
+    CLUSTER = "cluster"
+    SPEC = "spec"
+    OWNED = "owned"
+    APPLIED = "applied"
+    REQUESTS = "requests"
+    STATUS = "status"
+    BINDINGS = "bindings"
+    REPORTS = "reports"
+    HEARTBEATS = "heartbeats"
+    ELECTION = "election"
+    META = "meta"
+    ACCESS = "access"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectRef:
+    """Which object: plural kind, namespace (`_cluster` for kinds without one), name."""
+
+    plural: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        singular = "priorityclass" if self.plural == "priorityclasses" else self.plural.removesuffix("s")
+        return f"{singular}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class SpecKey:
+    ref: ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedKey:
+    ref: ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class StatusKey:
+    ref: ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedKey:
+    ref: ObjectRef
+    manager: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    ref: ObjectRef
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class BindingKey:
+    node: str
+    task_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReportKey:
+    node: str
+    task_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReportKey:
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatKey:
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterKey:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class OtherKey:
+    """A key under the prefix that this version does not know, or that a stranger wrote."""
+
+    key: str
+
+
+ParsedKey = (
+    SpecKey
+    | OwnedKey
+    | StatusKey
+    | AppliedKey
+    | RequestKey
+    | BindingKey
+    | TaskReportKey
+    | NodeReportKey
+    | HeartbeatKey
+    | AccessKey
+    | ClusterKey
+    | OtherKey
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Builds and parses the keys below one prefix."""
+
+    prefix: str = DEFAULT_PREFIX
+
+    @property
+    def root(self) -> str:
+        """The range that one watch covers."""
+        return f"{self.prefix}/"
+
+    @property
+    def cluster(self) -> str:
+        return f"{self.prefix}/cluster"
+
+    def _object(self, family: Family, ref: ObjectRef) -> str:
+        return f"{self.prefix}/{family}/{ref.namespace}/{ref.plural}/{ref.name}"
+
+    def spec(self, ref: ObjectRef) -> str:
+        return self._object(Family.SPEC, ref)
+
+    def owned(self, ref: ObjectRef) -> str:
+        return self._object(Family.OWNED, ref)
+
+    def status(self, ref: ObjectRef) -> str:
+        return self._object(Family.STATUS, ref)
+
+    def applied(self, ref: ObjectRef, manager: str) -> str:
+        return f"{self._object(Family.APPLIED, ref)}/{manager}"
+
+    def applied_range(self, ref: ObjectRef) -> str:
+        return f"{self._object(Family.APPLIED, ref)}/"
+
+    def request(self, ref: ObjectRef, verb: str) -> str:
+        return f"{self._object(Family.REQUESTS, ref)}/{verb}"
+
+    def requests_range(self, ref: ObjectRef) -> str:
+        return f"{self._object(Family.REQUESTS, ref)}/"
+
+    def objects_range(self, family: Family, namespace: str | None, plural: str) -> str:
+        """All objects of a kind in a namespace; with None the whole family (filter by parsing)."""
+        if namespace is None:
+            return f"{self.prefix}/{family}/"
+        return f"{self.prefix}/{family}/{namespace}/{plural}/"
+
+    def family_range(self, family: Family) -> str:
+        return f"{self.prefix}/{family}/"
+
+    def binding(self, node: str, task_uid: str) -> str:
+        return f"{self.prefix}/bindings/{node}/{task_uid}"
+
+    def bindings_range(self, node: str) -> str:
+        return f"{self.prefix}/bindings/{node}/"
+
+    def reports_range(self, node: str) -> str:
+        return f"{self.prefix}/reports/{node}/"
+
+    def node_report(self, node: str) -> str:
+        return f"{self.prefix}/reports/{node}/node"
+
+    def task_report(self, node: str, task_uid: str) -> str:
+        return f"{self.prefix}/reports/{node}/tasks/{task_uid}"
+
+    def heartbeat(self, node: str) -> str:
+        return f"{self.prefix}/heartbeats/{node}"
+
+    @property
+    def election(self) -> str:
+        return f"{self.prefix}/election/controller/"
+
+    @property
+    def compaction(self) -> str:
+        return f"{self.prefix}/meta/compaction"
+
+    def access(self, namespace: str) -> str:
+        return f"{self.prefix}/access/{namespace}"
+
+    def events_range(self, namespace: str | None = None, uid: str | None = None) -> str:
+        """Events live outside the watched root, so that they cost no informer anything."""
+        root = f"{self.prefix}-events/"
+        if namespace is None:
+            return root
+        return f"{root}{namespace}/" if uid is None else f"{root}{namespace}/{uid}/"
+
+    def event(self, namespace: str, uid: str, source: str, digest: str) -> str:
+        return f"{self.prefix}-events/{namespace}/{uid}/{source}/{digest}"
+
+    def parse(self, key: str) -> ParsedKey:
+        """Return what `key` names; OtherKey when nothing known does."""
+        if not key.startswith(self.root):
+            return OtherKey(key)
+        family, _, rest = key[len(self.root) :].partition("/")
+        parts = rest.split("/") if rest else []
+        if not all(parts):
+            return OtherKey(key)
+        return _parse_parts(key, family, parts)
+
+
+def _parse_parts(key: str, family: str, parts: list[str]) -> ParsedKey:
+    match family, parts:
+        case "spec", [namespace, plural, name]:
+            return SpecKey(ObjectRef(plural, namespace, name))
+        case "status", [namespace, plural, name]:
+            return StatusKey(ObjectRef(plural, namespace, name))
+        case "owned", [namespace, plural, name]:
+            return OwnedKey(ObjectRef(plural, namespace, name))
+        case "bindings", [node, task_uid]:
+            return BindingKey(node, task_uid)
+        case "reports", [node, "tasks", task_uid]:
+            return TaskReportKey(node, task_uid)
+        case "reports", [node, "node"]:
+            return NodeReportKey(node)
+        case "heartbeats", [node]:
+            return HeartbeatKey(node)
+        case "requests", [namespace, plural, name, verb]:
+            return RequestKey(ObjectRef(plural, namespace, name), verb)
+        case "applied", [namespace, plural, name, manager]:
+            return AppliedKey(ObjectRef(plural, namespace, name), manager)
+        case "access", [namespace]:
+            return AccessKey(namespace)
+        case "cluster", []:
+            return ClusterKey()
+        case _:
+            return OtherKey(key)
+
+
+def cluster_ref(plural: str, name: str) -> ObjectRef:
+    """Return the reference of an object without namespace."""
+    return ObjectRef(plural, CLUSTER_NAMESPACE, name)
+
+
+def task_ref(namespace: str, name: str) -> ObjectRef:
+    return ObjectRef("tasks", namespace, name)

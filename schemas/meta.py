@@ -1,0 +1,114 @@
+"""What all objects share: the base model, metadata, names, labels, conditions.
+
+Models are strict for what people write (`parse_written`: unknown fields are errors) and tolerant for what
+is stored (`parse_stored`: they are ignored, and the raw JSON keeps them), so that old readers survive
+new writers. Field names are camelCase in JSON.
+"""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from schemas.errors import InvalidName
+
+API_VERSION = "berth/v1"
+CLUSTER_NAMESPACE = "_cluster"  # no DNS-1123 name contains "_", so it can't collide with a namespace
+DEFAULT_NAMESPACE = "default"
+
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_LABEL_KEY = re.compile(r"([a-z0-9][-a-z0-9.]{0,251}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+
+
+class Model(BaseModel):
+    """Base of every stored kind: frozen, camelCase in JSON."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    @classmethod
+    def parse_written(cls, raw: object) -> Self:
+        """Parse what a person wrote; an unknown field is an error. Raises pydantic.ValidationError."""
+        return cls.model_validate(raw, extra="forbid")
+
+    @classmethod
+    def parse_stored(cls, raw: object) -> Self:
+        """Parse what is stored; fields of newer versions are ignored. Raises pydantic.ValidationError."""
+        return cls.model_validate(raw)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON without what is unset; for objects that Berth itself writes whole."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def check_dns_label(name: str) -> str:
+    """Return `name` if it is a DNS-1123 label of at most 63 characters. Raises InvalidName."""
+    if not _DNS_LABEL.fullmatch(name):
+        raise InvalidName(
+            f"name {name!r} must be at most 63 lower case letters, digits and '-', "
+            "and start and end with a letter or digit"
+        )
+    return name
+
+
+def check_dns_subdomain(name: str) -> str:
+    """Return `name` if it is a DNS-1123 subdomain of at most 253 characters. Raises InvalidName."""
+    if not _DNS_SUBDOMAIN.fullmatch(name) or ".." in name:
+        raise InvalidName(
+            f"name {name!r} must be at most 253 lower case letters, digits, '-' and '.', "
+            "and start and end with a letter or digit"
+        )
+    return name
+
+
+def _check_labels(labels: dict[str, str]) -> dict[str, str]:
+    for key, value in labels.items():
+        if not _LABEL_KEY.fullmatch(key):
+            raise InvalidName(f"label key {key!r} must be [prefix/]name of letters, digits, '-', '_', '.'")
+        if not _LABEL_VALUE.fullmatch(value):
+            raise InvalidName(f"label {key}={value!r}: a value is at most 63 letters, digits, '-', '_', '.'")
+    return labels
+
+
+DnsLabel = Annotated[str, AfterValidator(check_dns_label)]
+DnsSubdomain = Annotated[str, AfterValidator(check_dns_subdomain)]
+Labels = Annotated[dict[str, str], AfterValidator(_check_labels)]
+
+
+class ObjectMeta(Model):
+    """Who an object is. People write name, namespace, labels, annotations; Berth stamps the rest."""
+
+    name: DnsSubdomain
+    namespace: DnsLabel | None = None
+    labels: Labels = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    uid: str = ""
+    creation_timestamp: str = ""
+
+
+class Condition(Model):
+    """One observed fact about an object, phrased so that True is the good case where possible."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str = ""
+    message: str = ""
+    last_transition_time: str = ""
+    observed_generation: int | None = None
+
+
+def set_condition(conditions: tuple[Condition, ...], new: Condition) -> tuple[Condition, ...]:
+    """Return `conditions` with `new` in place of its type; the transition time moves only with the status."""
+    for index, old in enumerate(conditions):
+        if old.type == new.type:
+            if old.status == new.status:
+                new = new.model_copy(update={"last_transition_time": old.last_transition_time})
+            return (*conditions[:index], new, *conditions[index + 1 :])
+    return (*conditions, new)
+
+
+def find_condition(conditions: tuple[Condition, ...], type_: str) -> Condition | None:
+    """Return the condition of that type, or None."""
+    return next((condition for condition in conditions if condition.type == type_), None)

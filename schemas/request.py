@@ -1,0 +1,22 @@
+"""Request: a wish of a person about an object, one key per verb; the leader acts and removes it."""
+
+from typing import Literal
+
+from schemas.meta import Model
+
+
+class DeleteRequest(Model):
+    """Delete the object of that uid; `grace_s` overrides the task's own grace."""
+
+    kind: Literal["DeleteRequest"] = "DeleteRequest"
+    uid: str
+    grace_s: float | None = None
+    requested_at: str = ""
+
+
+class FenceRequest(Model):
+    """An operator asserts that a node is dead: nothing of it runs or will run."""
+
+    kind: Literal["FenceRequest"] = "FenceRequest"
+    node_uid: str = ""
+    requested_at: str = ""

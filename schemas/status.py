@@ -1,0 +1,57 @@
+"""Status: what the leader says about an object. For a task it holds the placement, so that a transaction on
+this one key admits one current binding per task."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.binding import GrantedPort, Grants
+from schemas.meta import Condition, Model
+from schemas.quantity import Amounts
+from schemas.report import ContainerStatus
+from schemas.state import TaskState
+
+
+class TaskStatus(Model):
+    """`node`, `epoch`, `bindingUid` are the placement; an empty node means none. `epoch` never goes back."""
+
+    kind: Literal["TaskStatus"] = "TaskStatus"
+    uid: str
+    observed_generation: int = 0
+    node: str = ""
+    previous_node: str = ""
+    epoch: int = 0
+    binding_uid: str = ""
+    state: TaskState = TaskState.PENDING
+    reason: str = ""
+    message: str = ""
+    conditions: tuple[Condition, ...] = ()
+    containers: tuple[ContainerStatus, ...] = ()
+    ports: tuple[GrantedPort, ...] = ()
+    devices: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    resources: Amounts = Field(default_factory=dict)  # with ports and devices: what is granted
+    host_ip: str = Field(default="", alias="hostIP")
+    api_address: str = ""
+    started_at: str = ""
+    finished_at: str = ""
+
+    @property
+    def grants(self) -> Grants:
+        """What its binding grants; kept here too, in case somebody removes the binding's key."""
+        return Grants(resources=self.resources, ports=self.ports, devices=self.devices)
+
+
+class NodeStatus(Model):
+    kind: Literal["NodeStatus"] = "NodeStatus"
+    node_uid: str
+    first_seen_at: str = ""
+    conditions: tuple[Condition, ...] = ()
+
+
+class ObjectStatus(Model):
+    """Status of kinds that only have conditions."""
+
+    kind: Literal["ObjectStatus"] = "ObjectStatus"
+    uid: str
+    observed_generation: int = 0
+    conditions: tuple[Condition, ...] = ()

@@ -1,0 +1,149 @@
+"""Task: the smallest thing that is scheduled, one or more containers that run together on one node.
+
+A field that is None here is filled by `schemas.defaults` because its default depends on other fields.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from schemas.canonical import canonical_hash
+from schemas.meta import DnsLabel, DnsSubdomain, Labels, Model, ObjectMeta
+from schemas.quantity import Bytes, Duration, DurationOrNever, Resources
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+RestartPolicy = Literal["Always", "OnFailure", "Never"]
+PullPolicy = Literal["Always", "IfNotPresent", "Never"]
+Priority = Annotated[int, Field(ge=-1_000_000_000, le=1_000_000_000)]  # Kubernetes' range for users
+
+LIVE_FIELDS = frozenset({"priority", "priorityClassName", "queue", "tolerations", "grace"})
+"""Fields of a task's spec that change in place; any other change replaces the task."""
+
+
+class EnvVar(Model):
+    name: Annotated[str, Field(min_length=1, pattern=r"^[^=\x00]+$")]
+    value: Annotated[str, Field(pattern=r"^[^\x00]*$")] = ""
+
+
+class ContainerPort(Model):
+    """A port of the container that is published on the node, at `hostPort` or at one that is allotted."""
+
+    container_port: Port
+    host_port: Port | None = None
+    name: DnsLabel | None = None
+    protocol: Literal["TCP", "UDP"] = "TCP"
+
+
+class ResourceRequirements(Model):
+    """requests are what the scheduler counts; limits are what the node enforces."""
+
+    requests: Resources = Field(default_factory=dict)
+    limits: Resources = Field(default_factory=dict)
+
+
+class VolumeMount(Model):
+    name: DnsLabel
+    mount_path: Annotated[str, Field(pattern=r"^/")]
+    read_only: bool = False
+
+
+class EmptyDir(Model):
+    """A folder that lives as long as the task is on its node."""
+
+    medium: Literal["", "Memory"] = ""
+    size_limit: Bytes | None = None
+
+
+class HostPath(Model):
+    path: Annotated[str, Field(pattern=r"^/")]
+    type: Literal["", "Directory", "DirectoryOrCreate", "File"] = ""
+
+
+class Volume(Model):
+    name: DnsLabel
+    empty_dir: EmptyDir | None = None
+    host_path: HostPath | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.empty_dir is None) == (self.host_path is None):
+            raise ValueError("a volume needs exactly one of emptyDir and hostPath")
+        return self
+
+
+class Container(Model):
+    name: DnsLabel
+    image: Annotated[str, Field(min_length=1, pattern=r"^\S+$")]
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: tuple[EnvVar, ...] = ()
+    working_dir: str = ""
+    user: str = ""
+    ports: tuple[ContainerPort, ...] = ()
+    resources: ResourceRequirements = Field(default_factory=ResourceRequirements)
+    volume_mounts: tuple[VolumeMount, ...] = ()
+    image_pull_policy: PullPolicy | None = None
+    stop_signal: Annotated[str, Field(pattern=r"^(SIG)?[A-Z0-9+-]+$")] | None = None
+    privileged: bool = False
+    pids_limit: Annotated[int, Field(ge=1)] = 4096  # a fork bomb must not take the node's 32768 ids
+
+    @field_validator("user", mode="before")
+    @classmethod
+    def _number_is_a_user(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class Toleration(Model):
+    """As in Kubernetes: an empty key with Exists tolerates everything, an empty effect all effects."""
+
+    key: str = ""
+    operator: Literal["Equal", "Exists"] = "Equal"
+    value: str = ""
+    effect: Literal["", "NoSchedule", "PreferNoSchedule"] = ""
+
+
+class RestartBackoff(Model):
+    """Wait `initial`, times `factor` per failure in a row, at most `max`; afresh after `resetAfter` clean."""
+
+    initial: Duration = 10.0
+    factor: Annotated[float, Field(ge=1, le=100)] = 2.0
+    max: Duration = 300.0
+    reset_after: Duration = 600.0
+
+
+class Unreachable(Model):
+    """What happens when the node can't be reached; None fields depend on `exactlyOne`."""
+
+    reschedule_after: DurationOrNever | None = None
+    stop_after: DurationOrNever | None = None
+
+
+class TaskSpec(Model):
+    containers: Annotated[tuple[Container, ...], Field(min_length=1)]
+    init_containers: tuple[Container, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    restart_policy: RestartPolicy = "Always"
+    restart_backoff: RestartBackoff = Field(default_factory=RestartBackoff)
+    grace: Duration = 30.0
+    node_selector: Labels = Field(default_factory=dict)
+    tolerations: tuple[Toleration, ...] = ()
+    priority: Priority | None = None
+    priority_class_name: DnsSubdomain | None = None
+    queue: str | None = None
+    unreachable: Unreachable = Field(default_factory=Unreachable)
+    exactly_one: bool = False
+
+
+class Task(Model):
+    api_version: Literal["berth/v1"]
+    kind: Literal["Task"]
+    metadata: ObjectMeta
+    spec: TaskSpec
+
+
+def template_hash(raw_spec: dict[str, Any]) -> str:
+    """Return the hash of what a change of would replace the task: the stored JSON less the live fields.
+
+    It is taken of the stored JSON and not of the model, so that a new default replaces nothing.
+    """
+    return canonical_hash({key: value for key, value in raw_spec.items() if key not in LIVE_FIELDS})

@@ -1,0 +1,118 @@
+"""What must hold when everything is healed and the cluster has come to rest."""
+
+from typing import TYPE_CHECKING
+
+from agent.runtime.api import Phase
+from controller.inputs import InputsOf
+from controller.reconcilers.task import plan_task
+from controller.records import TaskRecord
+from controller.scheduler.filters import first_reason
+from controller.scheduler.snapshot import Room
+from controller.scheduling import NodeViews
+from controller.view import View
+from schemas.binding import Desired
+from schemas.keys import ObjectRef
+from schemas.state import FINISHED, TaskState
+from schemas.versioned import Versioned
+from sim.host import is_stranger
+from store.reflector import Change
+
+if TYPE_CHECKING:
+    from sim.world import World
+
+
+def check_end(world: "World") -> None:
+    """Check the store against the hosts, with a view of its own that no controller has touched."""
+    view = View(world.keys)
+    for kv in world.admin.list(world.keys.root).kvs:
+        view.apply(Change(kv.key, None, kv))
+    for ref in sorted(view.tasks):
+        _check_task(world, view, view.tasks[ref])
+    _check_containers(world, view)
+    _check_deleted(world, view)
+    _check_caches(world)
+
+
+def _check_task(world: "World", view: View, record: TaskRecord) -> None:
+    if view.is_frozen(record):
+        return
+    if not isinstance(record.spec, Versioned):
+        world.fail(f"{record.ref} has no spec, yet something of it is left")
+        return
+    status = record.status.value if isinstance(record.status, Versioned) else None
+    state = status.state if status else TaskState.PENDING
+    if state is TaskState.RUNNING or state in FINISHED:
+        return
+    if state is not TaskState.PENDING:
+        world.fail(f"{record.ref} stays {state}")
+    fitting = _nodes_that_fit(view, record.ref, world.now)
+    if fitting:
+        world.fail(f"{record.ref} stays pending, though it fits on {fitting[0]}")
+
+
+def _nodes_that_fit(view: View, ref: ObjectRef, now: float) -> list[str]:
+    """Return the nodes that fit a waiting task, from the store alone: nothing is assumed here."""
+    inputs_of, nodes = InputsOf(view), NodeViews()
+    incarnation = view.cluster.value.incarnation if isinstance(view.cluster, Versioned) else 0
+    for name, record in view.nodes.items():
+        inputs_of.refresh_node(name, now)
+        nodes.refresh(record, incarnation)
+    inputs = inputs_of.of_task(ref)
+    plan = plan_task(inputs, now) if inputs else None
+    if plan is None or plan.waiting is None:
+        return []
+    shape = plan.waiting.task.shape
+    return [node.name for node in nodes.all(view) if first_reason(shape, Room.of(node)) is None]
+
+
+def _check_containers(world: "World", view: View) -> None:
+    """What runs is what is bound, and what is bound to run runs or waits for its next attempt."""
+    running: set[str] = set()
+    for agent in world.agents:
+        for info in agent.running():
+            journal = info.journal
+            if is_stranger(journal):
+                continue
+            running.add(journal.binding_uid)
+            bound = [b.value for r in view.tasks.values() for b in r.bindings.values()]
+            if not any(b.binding_uid == journal.binding_uid and b.desired is Desired.RUN for b in bound):
+                world.fail(f"container of {journal.name} runs on {agent.name} without a binding that says so")
+    for record in view.tasks.values():
+        for versioned in record.bindings.values():
+            binding = versioned.value
+            if view.is_frozen(record) or binding.desired is not Desired.RUN:
+                continue
+            if binding.binding_uid not in running and binding.spec.restart_policy == "Always":
+                world.fail(f"{record.ref} is bound to {binding.node} and does not run there")
+
+
+def _check_deleted(world: "World", view: View) -> None:
+    present = {
+        record.spec.value.metadata.uid for record in view.tasks.values() if isinstance(record.spec, Versioned)
+    }
+    gone = world.people.deleted - present
+    names = [("default", name) for name in world.people.names if not _is_there(view, name)]
+    left = world.invariants.leftovers(gone, names)
+    if left:
+        world.fail(f"{left[0]} is left of a deleted task")
+    for agent in world.agents:
+        for info in agent.host.containers():
+            if info.journal.task_uid in gone and not is_stranger(info.journal):
+                what = "runs" if info.phase is Phase.RUNNING else "is left"
+                world.fail(f"a container of deleted task {info.journal.name} {what} on {agent.name}")
+
+
+def _is_there(view: View, name: str) -> bool:
+    return any(ref.name == name and record.spec is not None for ref, record in view.tasks.items())
+
+
+def _check_caches(world: "World") -> None:
+    """Every controller's cache equals the store."""
+    stored = {kv.key: kv for kv in world.admin.list(world.keys.root).kvs}
+    for process in world.controllers:
+        if process.controller is None:
+            continue
+        cached = {kv.key: kv for kv in process.controller.informer.items(world.keys.root)}
+        if cached != stored:
+            different = {key for key in {*cached, *stored} if cached.get(key) != stored.get(key)}
+            world.fail(f"the cache of {process.name} differs from the store at {min(different)}")

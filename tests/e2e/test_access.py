@@ -1,0 +1,148 @@
+"""etcd with TLS, client certificates and its own users: each may do its own work, and nothing else."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from store.api import Put, Txn
+from store.errors import PermissionDenied
+from tests.support.cluster import Cluster, Json, Result, sleeper
+from tests.support.etcd import Tls
+from tests.support.fixtures import require_etcd
+from tests.support.wait import eventually
+
+pytestmark = [pytest.mark.etcd, pytest.mark.docker]
+
+NODE = "e2e-guarded"
+QUEUE = {"apiVersion": "berth/v1", "kind": "Queue", "metadata": {"name": "q"}}
+TEAM = {"apiVersion": "berth/v1", "kind": "Namespace", "metadata": {"name": "team-a"}}
+
+
+def as_user(cluster: Cluster, name: str) -> dict[str, str]:
+    """Return the variables that make a process an etcd user, by its certificate."""
+    assert cluster.etcd.tls is not None
+    cert, key = cluster.etcd.tls.issue(name)
+    return {"BERTH_CACERT": str(cluster.etcd.tls.ca_file), "BERTH_CERT": str(cert), "BERTH_KEY": str(key)}
+
+
+def grants(prefix: str, node: str, namespace: str) -> dict[str, tuple[tuple[str, str], ...]]:
+    """The roles of docs/design, section 2: user -> ((right, prefix or key), ...)."""
+    return {
+        "controller": (("readwrite", f"{prefix}/"), ("readwrite", f"{prefix}-events/")),
+        "agent": (
+            ("read", f"{prefix}/cluster"),
+            ("read", f"{prefix}/bindings/{node}/"),
+            ("read", f"{prefix}/endpoints/"),
+            ("readwrite", f"{prefix}/reports/{node}/"),
+            ("readwrite", f"{prefix}/heartbeats/{node}"),
+        ),
+        "team": (
+            ("read", f"{prefix}/cluster"),
+            ("read", f"{prefix}/election/"),
+            *(("read", f"{prefix}/{family}/_cluster/") for family in ("spec", "status", "requests")),
+            ("readwrite", f"{prefix}/spec/{namespace}/"),
+            ("readwrite", f"{prefix}/applied/{namespace}/"),
+            ("readwrite", f"{prefix}/requests/{namespace}/"),
+            ("read", f"{prefix}/status/{namespace}/"),
+            ("read", f"{prefix}/access/{namespace}"),
+            ("read", f"{prefix}-events/{namespace}/"),
+        ),
+    }
+
+
+@pytest.fixture(scope="module")
+def guarded(docker_host: str, demo_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster whose etcd takes only certificates, and gives each user its own keys; namespace team-a exists."""
+    require_etcd()
+    folder = tmp_path_factory.mktemp("guarded")
+    with Cluster(folder, docker_host, tls=Tls.create(folder / "tls")) as cluster:
+        cluster.etcd.enable_users(grants(cluster.keys.prefix, NODE, "team-a"))
+        cluster.start_controller(**as_user(cluster, "controller"))
+        cluster.start_agent(node=NODE, **as_user(cluster, "agent"))
+        cluster.wait_ready()
+        created = cluster.berth("apply", "-f", "-", stdin=TEAM, **as_user(cluster, "root"))
+        assert created.code == 0, created
+        yield cluster
+
+
+def team(cluster: Cluster, *arguments: str, stdin: Json | None = None) -> Result:
+    """Run a command as the team, in its namespace unless another is named."""
+    environment = as_user(cluster, "team") | {"BERTH_NAMESPACE": "team-a"}
+    return cluster.berth(*arguments, stdin=stdin, **environment)
+
+
+def test_team_works_in_its_namespace_with_its_certificate(guarded: Cluster) -> None:
+    applied = team(guarded, "apply", "-f", "-", stdin=sleeper("ours"))
+    assert (applied.code, applied.out) == (0, "task/ours created\n"), applied
+    eventually(lambda: guarded.status("ours", "team-a").state == "Running", 20)
+    readings = ("get tasks", "get tasks -o wide", "describe task/ours", "get events", "logs ours", "version")
+    with ThreadPoolExecutor(2) as pool:
+        answers = dict(
+            zip(readings, pool.map(lambda each: team(guarded, *each.split()), readings), strict=True)
+        )
+    assert [(each, answer.err) for each, answer in answers.items() if answer.code or answer.err] == []
+    assert answers["get tasks"].rows["ours"][2] == "Running"
+    assert "Started" in answers["describe task/ours"].out
+    assert team(guarded, "delete", "task/ours", "--timeout", "20s").code == 0
+
+
+def test_team_is_refused_elsewhere_in_words(guarded: Cluster) -> None:
+    asked = {
+        "apply into default": ("-n", "default", "apply", "-f", "-"),
+        "read default": ("-n", "default", "get", "tasks"),
+        "read all": ("get", "tasks", "-A"),
+        "nodes": ("get", "nodes"),
+        "queue": ("apply", "-f", "-"),
+    }
+    sent = {"apply into default": sleeper("theirs"), "queue": QUEUE}
+    with ThreadPoolExecutor(2) as pool:
+        answers = pool.map(lambda what: team(guarded, *asked[what], stdin=sent.get(what)), asked)
+        refusals = dict(zip(asked, answers, strict=True))
+    for what, answer in refusals.items():
+        assert (answer.code, answer.out) == (1, ""), (what, answer)
+        assert "permission denied" in answer.err, (what, answer)
+        assert guarded.keys.prefix in answer.err, (what, answer)
+    assert guarded.list_keys(f"{guarded.keys.prefix}/spec/default/") == []
+
+
+def test_agent_can_write_nothing_but_its_own_reports(guarded: Cluster) -> None:
+    prefix = guarded.keys.prefix
+    denied = (
+        f"{prefix}/reports/{NODE}b/node",
+        f"{prefix}/bindings/{NODE}/x",
+        f"{prefix}/spec/default/tasks/x",
+        f"{prefix}/status/default/tasks/x",
+        f"{prefix}/cluster",
+        f"{prefix}/election/controller/x",
+        f"{prefix}/heartbeats/other",
+    )
+    variables = as_user(guarded, "agent")
+    store = guarded.etcd.store(cert_file=variables["BERTH_CERT"], key_file=variables["BERTH_KEY"])
+    for each in denied:
+        with pytest.raises(PermissionDenied):
+            store.txn(Txn((), (Put(each, b"x"),)))
+    with pytest.raises(PermissionDenied):
+        store.list(f"{prefix}/spec/")
+
+
+def test_without_a_certificate_nothing_is_said(guarded: Cluster) -> None:
+    answer = guarded.berth("get", "tasks", BERTH_CACERT=as_user(guarded, "team")["BERTH_CACERT"])
+    assert (answer.code, answer.out) == (1, "")
+    assert "etcd does not answer" in answer.err
+    assert "--cert" in answer.err
+    plain = guarded.berth("get", "tasks")
+    assert (plain.code, plain.out) == (1, "")
+    assert "--cacert" in plain.err
+    assert max(answer.seconds, plain.seconds) < 6
+
+
+def test_process_without_the_rights_says_which_user_lacks_what(guarded: Cluster) -> None:
+    agent = guarded.start_agent("stranger", node="e2e-stranger", **as_user(guarded, "team"))
+    assert agent.ends() == 1
+    assert "Error: " in agent.text
+    assert "permission denied" in agent.text
+    controller = guarded.start_controller("pretender", **as_user(guarded, "agent"))
+    assert controller.ends() == 1
+    assert "permission denied" in controller.text
+    assert "Traceback" not in agent.text + controller.text

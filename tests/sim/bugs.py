@@ -1,0 +1,187 @@
+"""Bugs to plant, one at a time: the simulation must find each of them, or its silence means nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from agent import core as agent_core
+from agent import statemachine
+from agent.labels import container_name
+from agent.runtime.api import Create, Done
+from agent.runtime.hollow import HollowHost
+from controller import binder, writes
+from controller.ledger import Ledger
+from controller.reconcilers import placing, rollup
+from controller.reconcilers import task as task_planner
+from controller.reconcilers.task_inputs import TaskInputs
+from controller.view import View
+from schemas.binding import Desired
+from schemas.state import TaskState
+from store import batch
+from store.api import Compare
+from store.codec import Unreadable
+from store.reflector import Reflector
+
+
+def skip_the_fence(patch: pytest.MonkeyPatch) -> None:
+    """The leader's and the agents' batches carry a comparison that always holds."""
+    always = Compare("/no/such/key", "version", "=", 0)
+    patch.setattr(batch.Fence, "compare", lambda self: always)
+
+
+def adopt_by_name_only(patch: pytest.MonkeyPatch) -> None:
+    """A container that bears our name is taken for ours, whatever its labels say."""
+    real = HollowHost._create
+
+    def create(self: HollowHost, op: Create) -> Any:
+        for each in self._containers.values():
+            if each.info.name == container_name(op.journal):
+                return Done(op, replace(each.info, journal=op.journal))
+        return real(self, op)
+
+    patch.setattr(HollowHost, "_create", create)
+
+
+def treat_unreadable_as_absent(patch: pytest.MonkeyPatch) -> None:
+    """What can't be parsed reads as if its key were not there, and what is taken for absent is not compared.
+
+    The first half alone does next to nothing: every write that builds on it fails its comparison.
+    """
+    real, compare = View._read, writes.unchanged
+    always = Compare("/no/such/key", "version", "=", 0)
+    patch.setattr(writes, "unchanged", lambda key, revision: compare(key, revision) if revision else always)
+
+    def read(self: View, *args: Any, **more: Any) -> Any:
+        slot = real(self, *args, **more)
+        if isinstance(slot, Unreadable):
+            self.unreadable.pop(slot.key)
+            return None
+        return slot
+
+    patch.setattr(View, "_read", read)
+
+
+def resume_at_the_headers_revision(patch: pytest.MonkeyPatch) -> None:
+    """A lost watch goes on from the revision of a reply that came after the loss."""
+    real = Reflector._list
+
+    def relist(self: Reflector, now: float, changes: Any) -> None:
+        if self.revision and self._watch is None:
+            self.revision = self._store.get(self.prefix).revision
+        else:
+            real(self, now, changes)
+
+    patch.setattr(Reflector, "_list", relist)
+
+
+def free_resources_on_stop(patch: pytest.MonkeyPatch) -> None:
+    """A binding that is told to stop counts as ended at once."""
+    real = View._account
+
+    def account(self: View, site: tuple[str, str]) -> None:
+        real(self, site)
+        binding = self._binding_at(site)
+        if binding is not None and binding.desired is Desired.STOP:
+            self._node(site[0]).usage.set(site[1], None)
+
+    patch.setattr(View, "_account", account)
+
+
+def forget_nothing_after_a_conflict(patch: pytest.MonkeyPatch) -> None:
+    """What was assumed for a binding that could not be written stays assumed."""
+    patch.setattr(binder.Binder, "forget", lambda self, ref: None)
+
+
+def plan_before_own_writes_are_seen(patch: pytest.MonkeyPatch) -> None:
+    """An object is planned again while the cache lags behind its last write."""
+    patch.setattr(Ledger, "blocks", lambda self, ref: False)
+
+
+def reuse_an_epoch(patch: pytest.MonkeyPatch) -> None:
+    """A task that is bound again gets the epoch of its last binding."""
+    real = binder.new_binding
+
+    def bind(inputs: Any, spec: Any, node: str, epoch: int, *rest: Any) -> Any:
+        return real(inputs, spec, node, max(1, epoch - 1), *rest)
+
+    patch.setattr(binder, "new_binding", bind)
+
+
+def count_stopped_as_failure(patch: pytest.MonkeyPatch) -> None:
+    """A container that ends by the signal it was sent makes its task Failed."""
+    real = rollup.task_state
+
+    def state(placement: Any, containers: Any, policy: Any) -> TaskState:
+        found = real(placement, containers, policy)
+        ended = found in (TaskState.STOPPED, TaskState.STOPPING) and any(c.exit_code for c in containers)
+        return TaskState.FAILED if ended else found
+
+    patch.setattr(rollup, "task_state", state)
+
+
+def let_absence_stop_a_container(patch: pytest.MonkeyPatch) -> None:
+    """An agent stops what no binding names, at once."""
+    real = agent_core.next_action
+
+    def act(binding: Any, observed: Any, now: float, *, leave: Any, cluster: str = "") -> Any:
+        return real(binding, observed, now, leave=replace(leave, orphan_after_s=0.0), cluster=cluster)
+
+    patch.setattr(agent_core, "next_action", act)
+
+
+def take_a_stop_for_its_end(patch: pytest.MonkeyPatch) -> None:
+    """The leader removes a binding as soon as it says Stop, without the final report."""
+    real = TaskInputs.has_ended
+
+    def ended(self: Any, binding: Any) -> bool:
+        return real(self, binding) or binding.desired is Desired.STOP
+
+    patch.setattr(TaskInputs, "has_ended", ended)
+
+
+def reschedule_at_once(patch: pytest.MonkeyPatch) -> None:
+    """The leader does not wait before it binds the tasks of a silent node elsewhere."""
+    patch.setattr(task_planner, "reschedule_after_s", lambda spec: 0.0)
+    patch.setattr(placing, "reschedule_after_s", lambda spec: 0.0)
+
+
+def never_stop_oneself(patch: pytest.MonkeyPatch) -> None:
+    """An agent that is cut off lets exactlyOne tasks run on."""
+    patch.setattr(statemachine, "cut_off", lambda binding, now, leave: False)
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """`seed` is the first that finds it, as of when it was last looked for; `by` is what the invariant then says."""
+
+    plant: Callable[[pytest.MonkeyPatch], None]
+    seed: int
+    by: str = ""
+
+
+BUGS: tuple[Bug, ...] = (
+    Bug(skip_the_fence, 13, "yet wrote"),
+    Bug(adopt_by_name_only, 7, "which is not its own"),
+    Bug(treat_unreadable_as_absent, 41),
+    Bug(resume_at_the_headers_revision, 1),
+    Bug(free_resources_on_stop, 6),
+    Bug(forget_nothing_after_a_conflict, 6, "though it fits"),
+    Bug(plan_before_own_writes_are_seen, 1, "before it had seen its own write"),
+    Bug(reuse_an_epoch, 4, "was used twice"),
+    Bug(count_stopped_as_failure, 20, "yet counts as failed"),
+    Bug(let_absence_stop_a_container, 3, "which should run"),
+    Bug(take_a_stop_for_its_end, 5, "before its final report"),
+    Bug(reschedule_at_once, 44, "two copies"),
+    Bug(never_stop_oneself, 36, "two copies"),
+)
+
+
+@contextmanager
+def planted(bug: Bug) -> Iterator[None]:
+    """Plant a bug while the block runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        bug.plant(patch)
+        yield

@@ -1,0 +1,36 @@
+"""The cluster under many seeds: every invariant holds, and the same seed gives the same story."""
+
+import pytest
+
+from sim.world import Plan, run
+
+SEEDS = 200
+A_TEST = 20  # seeds
+MORE_SEEDS = 2000
+
+
+def check(seeds: range, plan: Plan) -> None:
+    for seed in seeds:
+        result = run(seed, plan)
+        if result.violation:
+            print(result.story.text(last=60))
+        assert not result.violation, f"see the whole story with: make sim SEED={seed}"
+
+
+@pytest.mark.parametrize("first", range(1, SEEDS + 1, A_TEST))
+def test_invariants_hold_whatever_fails(first: int) -> None:
+    check(range(first, first + A_TEST), Plan())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_invariants_hold_over_many_seeds() -> None:
+    check(range(10_000, 10_000 + MORE_SEEDS), Plan())
+
+
+def test_the_same_seed_gives_the_same_story() -> None:
+    assert run(3).story.text() == run(3).story.text()
+
+
+def test_without_troubles_everything_runs() -> None:
+    check(range(1, 11), Plan(troubles=False))

@@ -1,0 +1,65 @@
+"""Fixtures for tests that need a real Docker Engine; conftest.py imports them.
+
+`make test` puts the engine's host in BERTH_TEST_DOCKER_HOST. Without it, an engine is found or started as
+`make` would. Where there is none, the tests are skipped, but fail in CI.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.docker_http import berth_containers, container_labels
+from tools.errors import EngineUnavailable
+from tools.image import IMAGE, ensure_demo_image
+from tools.private import docker_engine
+from tools.with_backends import TEST_HOST
+
+SHARED = "BERTH_TEST_DOCKER_SHARED"  # set where others run their tests on the same engine
+
+
+@pytest.fixture(scope="session")
+def _docker_engine_host() -> Iterator[str]:
+    """The host of an engine that lives as long as the test session."""
+    given = os.environ.get(TEST_HOST)
+    if given:
+        yield given
+        return
+    try:
+        with docker_engine() as host:
+            yield host
+    except EngineUnavailable as reason:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(reason))
+
+
+@pytest.fixture(scope="session")
+def docker_host(_docker_engine_host: str) -> Iterator[str]:
+    """The host of a Docker Engine, `unix://...`; the run fails if it leaves containers of Berth there.
+
+    On an engine that others use at the same time (BERTH_TEST_DOCKER_SHARED=1) leftovers can't be told from their
+    containers, so nothing is checked.
+    """
+    before = berth_containers(_docker_engine_host)
+    yield _docker_engine_host
+    if os.environ.get(SHARED):
+        return
+    left = berth_containers(_docker_engine_host) - before
+    labels = container_labels(_docker_engine_host) if left else {}
+    assert not left, "containers left behind: " + "; ".join(
+        f"{each[:12]} {labels.get(each)}" for each in left
+    )
+
+
+@pytest.fixture(scope="session")
+def demo_image(docker_host: str) -> str:
+    """The name of the demo image, present on the engine: busybox with `httpd -f -p 8080 -h /www`, sh, nc, ..."""
+    ensure_demo_image(docker_host)
+    return IMAGE
+
+
+@pytest.fixture
+def without_docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hide every Docker daemon from the code under test."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setattr("tools.docker_http.DEFAULT_HOST", f"unix://{tmp_path}/none.sock")
