@@ -101,6 +101,8 @@ def test_waiting_task_runs_once_a_second_agent_brings_room(troubled: Cluster) ->
 
 def test_allotted_host_port_that_a_stranger_took_is_replaced_by_another(cluster: Cluster) -> None:
     first, last = cluster.node_report(cluster.nodes[0]).host_ports
+    tasks = ("get", "tasks", "-A", "-o", "wide")
+    eventually(lambda: str(first) not in cluster.berth(*tasks).out)  # nobody's any more
     with ExitStack() as stack:
         held = [stack.enter_context(closing(stranger(port))) for port in (first, first + 1)]
         taken = [each.getsockname()[1] for each in held]
@@ -109,7 +111,7 @@ def test_allotted_host_port_that_a_stranger_took_is_replaced_by_another(cluster:
         assert first <= status.ports[0].host_port <= last
         assert status.ports[0].host_port not in taken
         assert status.epoch > 1
-        assert "host port" in cluster.berth("describe", "task/evading").out
+        eventually(lambda: "host port" in cluster.berth("describe", "task/evading").out)  # events follow status
     cluster.delete("evading")
 
 

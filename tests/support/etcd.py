@@ -22,6 +22,7 @@ from typing import Any
 
 from store.errors import StoreError
 from store.etcd import EtcdOptions, EtcdStore
+from tests.support.wait import eventually
 
 START_TIMEOUT_S = 20.0
 HEARTBEAT_MS = 20
@@ -191,6 +192,7 @@ class EtcdServer:
     def pause(self) -> None:
         """Stop it from answering while its connections stay open."""
         self._signal(signal.SIGSTOP)
+        eventually(self._stands_still)  # a busy machine takes its time to stop each thread
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
@@ -301,6 +303,11 @@ class EtcdServer:
             self._stores.remove(store)
             store.close()
         return True
+
+    def _stands_still(self) -> bool:
+        assert self._process is not None
+        threads = Path(f"/proc/{self._process.pid}/task").iterdir()
+        return all((each / "stat").read_text().rpartition(")")[2].split()[0] == "T" for each in threads)
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
