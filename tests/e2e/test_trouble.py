@@ -111,7 +111,9 @@ def test_allotted_host_port_that_a_stranger_took_is_replaced_by_another(cluster:
         assert first <= status.ports[0].host_port <= last
         assert status.ports[0].host_port not in taken
         assert status.epoch > 1
-        eventually(lambda: "host port" in cluster.berth("describe", "task/evading").out)  # events follow status
+        eventually(
+            lambda: "host port" in cluster.berth("describe", "task/evading").out
+        )  # events follow status
     cluster.delete("evading")
 
 
