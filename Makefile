@@ -8,9 +8,10 @@ endif
 VENV := .venv/bin
 SEED ?= 1
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo test test-all lint format sim clean python
+.PHONY: help setup packages demo test test-all lint format schema reference sim bench clean python
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,9 +23,11 @@ demo: setup ## start a one-machine cluster, run the example tasks, take all down
 	@$(VENV)/python -m tools.demo
 
 test: setup ## run the tests against real etcd and real Docker, without the slow ones
+	@$(VENV)/python -m tools.registry
 	@$(VENV)/python -m tools.with_backends $(VENV)/pytest -m "not slow" $(PYTEST_ARGS)
 
 test-all: setup ## run all tests
+	@$(VENV)/python -m tools.registry
 	@$(VENV)/python -m tools.with_backends $(VENV)/pytest $(PYTEST_ARGS)
 
 lint: packages ## check format, style, types, import rules and pinned versions
@@ -38,8 +41,19 @@ format: packages ## format the code and fix what can be fixed mechanically
 	$(VENV)/ruff format .
 	$(VENV)/ruff check --fix .
 
+schema: packages ## write manifests/schema: the JSON Schema of every kind, for editors
+	@$(VENV)/python -m tools.schema
+
+reference: packages ## write docs/reference: the pages that are made from the code
+	@$(VENV)/python -m tools.reference
+
 sim: packages ## run the simulation and print its story: make sim SEED=7
 	$(VENV)/python -m sim --seed $(SEED)
+
+bench: setup ## measure against peers and limits, about 12 minutes, and write docs/performance.md
+	@$(VENV)/python -c "import matplotlib" 2>/dev/null || \
+	  $(VENV)/python -m pip --quiet --disable-pip-version-check install --cache-dir build/pip -c constraints.txt -e ".[bench]"
+	@$(VENV)/python -m bench $(BENCH_ARGS)
 
 clean: python ## end what crashed runs left; remove build, virtual environment and caches
 	@$(PYTHON) -m tools.private clean

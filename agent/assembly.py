@@ -30,8 +30,10 @@ class Settings:
     host_ports: tuple[int, int] = HOST_PORTS
     api_address: str = ""
     agent_version: str = ""
+    public_key: str | None = None
     orphan_after_s: float = 86_400.0
     lease_ttl_s: int = LEASE_TTL_S
+    results_at_once: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,9 @@ def assemble(
     reporter = Reporter(
         store, heartbeat, node_key=keys.node_report(node), wake=wakes.reporter, doubted=wakes.heartbeat
     )
-    context = NodeContext(node, instance, settings.host_ports, settings.api_address, settings.agent_version)
+    context = NodeContext(
+        node, instance, settings.host_ports, settings.api_address, settings.agent_version, settings.public_key
+    )
     parts = CoreParts(
         store=store,
         runtime=runtime,
@@ -98,6 +102,7 @@ def assemble(
         keys=keys,
         context=context,
         orphan_after_s=settings.orphan_after_s,
+        results_at_once=settings.results_at_once,
         joined=wakes.heartbeat,
     )
     return Agent(heartbeat, AgentCore(parts, wakes.core), reporter)

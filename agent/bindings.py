@@ -35,6 +35,8 @@ class BindingBook:
         self._reports: dict[str, TaskReport] = {}
         self._lost: set[str] = set()
         self._node_report_lost = False
+        self._cluster_kv: KeyValue | None = None
+        self._cluster: Cluster | codec.Unreadable | None = None
 
     def step(self, now: float) -> set[str]:
         """Follow the store; return the uids of the tasks that something changed about. Raises Rewound."""
@@ -116,15 +118,9 @@ class BindingBook:
     def cluster(self) -> Cluster | codec.Unreadable | None:
         """Return the cluster's key, None if there is none."""
         kv = self._informer.get(self._keys.cluster)
-        if kv is None:
-            return None
-        raw = codec.decode(kv)
-        if isinstance(raw, codec.Unreadable):
-            return raw
-        try:
-            return Cluster.parse_stored(raw)
-        except ValueError as error:
-            return codec.Unreadable(kv.key, None, f"not a cluster: {error}", kv.mod_revision)
+        if kv is not self._cluster_kv:
+            self._cluster_kv, self._cluster = kv, _parse_cluster(kv)
+        return self._cluster
 
     def take_lost(self, task_uid: str) -> bool:
         """Say, once, that the task's report vanished from the store."""
@@ -152,6 +148,18 @@ class BindingBook:
             self._reports[task_uid] = _parse_report(kv)
         except ValueError:
             self._lost.add(task_uid)  # garbage in our own report: it is written again
+
+
+def _parse_cluster(kv: KeyValue | None) -> Cluster | codec.Unreadable | None:
+    if kv is None:
+        return None
+    raw = codec.decode(kv)
+    if isinstance(raw, codec.Unreadable):
+        return raw
+    try:
+        return Cluster.parse_stored(raw)
+    except ValueError as error:
+        return codec.Unreadable(kv.key, None, f"not a cluster: {error}", kv.mod_revision)
 
 
 def _parse_report(kv: KeyValue) -> TaskReport:

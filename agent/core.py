@@ -11,6 +11,7 @@ stops a container is decided in `agent.statemachine` alone.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from agent.bindings import BindingBook, UnreadableBinding
 from agent.facts import NodeFacts
@@ -18,6 +19,7 @@ from agent.heartbeat import HeartbeatActor
 from agent.identity import IdentityKeeper
 from agent.nodereport import NodeContext, NodeState, node_report
 from agent.observation import Leave, TaskObservation
+from agent.passing import Passing
 from agent.reporter import Reporter
 from agent.rollup import Author, last_known, once_final, task_report
 from agent.runtime.api import Failed, Kill, Observation, Op, Runtime, RuntimeDown, RuntimeUp, Stop
@@ -52,6 +54,9 @@ class CoreParts:
     keys: Keys
     context: NodeContext
     orphan_after_s: float = 86_400.0
+    results_at_once: int = (
+        0  # how often a step looks for results before it reports, where operations land at once
+    )
     joined: Callable[[], None] = lambda: None  # called when the agent has entered a cluster or incarnation
 
 
@@ -75,6 +80,8 @@ class AgentCore:
         self._sequence = 0
         self._said: dict[str, TaskReport] = {}
         self._said_node: NodeReport | None = None
+        self._told_node: tuple[NodeState, NodeFacts] | None = None  # what `_said_node` was made of
+        self._passing = Passing()
         self._facts: NodeFacts | None = None
         self._facts_at = self._resync_at = 0.0
         self._due: dict[str, float] = {}
@@ -107,19 +114,27 @@ class AgentCore:
         if now >= self._resync_at:
             self._resync_at = now + RESYNC_EVERY_S
             self._parts.runtime.resync()
-        for observation in self._parts.runtime.poll():
-            dirty |= self._observe(observation, now)
+        dirty |= self._observe_all(now)
         if self._circumstances_changed(now):
             dirty |= self._world.task_uids() | self._book.task_uids() | set(self._said)
         dirty |= {uid for uid, due in self._due.items() if due <= now}
-        for task_uid in sorted(dirty):
-            self._guarded_advance(task_uid, now)
+        advanced = self._advance_all(dirty, now)
+        for _ in range(self._parts.results_at_once):
+            advanced |= self._advance_all(self._observe_all(now), now)
+        for task_uid in sorted(advanced):
+            self._guarded(self._report, task_uid, now)
         self._report_node(now)
         self._parts.keeper.saw_revision(self._parts.store.highest_revision, now)
         return self._next_due(now)
 
     def close(self) -> None:
         self._book.close()
+
+    def _observe_all(self, now: float) -> set[str]:
+        touched: set[str] = set()
+        for observation in self._parts.runtime.poll():
+            touched |= self._observe(observation, now)
+        return touched
 
     def _observe(self, observation: Observation, now: float) -> set[str]:
         if isinstance(observation, RuntimeUp):
@@ -192,19 +207,26 @@ class AgentCore:
 
     # One task
 
-    def _guarded_advance(self, task_uid: str, now: float) -> None:
+    def _advance_all(self, task_uids: set[str], now: float) -> set[str]:
+        """Do what is next about these tasks; return those of which something may be told."""
+        for task_uid in task_uids:
+            self._due.pop(task_uid, None)
+        return {task_uid for task_uid in sorted(task_uids) if self._guarded(self._advance, task_uid, now)}
+
+    def _guarded(self, work: Callable[[str, float], bool], task_uid: str, now: float) -> bool:
         """The border around one task: whatever is wrong with it stays its own."""
-        self._due.pop(task_uid, None)
         try:
-            self._advance(task_uid, now)
+            return work(task_uid, now)
         except Exception:
             log.exception("task broken task_uid=%s", task_uid)
             self._due[task_uid] = now + RETRY_BROKEN_S
+            return False
 
-    def _advance(self, task_uid: str, now: float) -> None:
+    def _advance(self, task_uid: str, now: float) -> bool:
+        """Submit what is next; say whether the task can be told of."""
         binding = self._book.binding(task_uid)
         if isinstance(binding, UnreadableBinding):
-            return  # not absent: what runs stays as it is; the node report says so
+            return False  # not absent: what runs stays as it is; the node report says so
         self._note_unbound(task_uid, binding, now)
         self._drop_stale_pulls(task_uid, binding)
         leave = self._leave(binding)
@@ -217,7 +239,7 @@ class AgentCore:
                 self._due[task_uid] = action.until
                 break
             self._submit(task_uid, action, binding, now, leave)
-        self._report(task_uid, binding, now, leave)
+        return True
 
     def _observe_task(self, task_uid: str) -> TaskObservation:
         return self._world.observe(
@@ -262,9 +284,12 @@ class AgentCore:
 
     # Reports
 
-    def _report(self, task_uid: str, binding: Binding | None, now: float, leave: Leave) -> None:
-        if not self._standing.is_home or not self._world.heard:
-            return
+    def _report(self, task_uid: str, now: float) -> bool:
+        """Offer the task's report if it says something new; say whether the task could be told of."""
+        binding = self._book.binding(task_uid)
+        if isinstance(binding, UnreadableBinding) or not self._standing.is_home or not self._world.heard:
+            return False
+        leave = self._leave(binding)
         author = Author(self._parts.context.instance, 0, not self._world.runtime_up)
         observed = self._observe_task(task_uid)
         report = task_report(binding, observed, now, leave=leave, author=author)
@@ -277,13 +302,25 @@ class AgentCore:
         if report is None:
             self._withdraw(task_uid, key, leave)
         elif lost or report != self._said.get(task_uid):
+            waits = not lost and binding is not None and binding.desired is Desired.RUN
+            hold_until = self._passing.hold_until(task_uid, report, now) if waits else None
+            if hold_until is not None:
+                self._due[task_uid] = min(self._due.get(task_uid, inf), hold_until)
+                return True
             self._said[task_uid] = report
             self._sequence += 1
             numbered = report.model_copy(update={"sequence": self._sequence})
-            self._parts.reporter.offer({key: codec.encode(numbered.to_json())})
+            self._parts.reporter.offer({key: numbered.to_bytes()})
+        return True
+
+    def _tell_passing(self, now: float) -> None:
+        """Whoever reads a node report relies on the reports of all its tasks before it."""
+        for task_uid in self._passing.release(now):
+            self._guarded(self._report, task_uid, now)
 
     def _withdraw(self, task_uid: str, key: str, leave: Leave) -> None:
         """Nothing of the task is here and no binding names it: its report goes."""
+        self._passing.drop(task_uid)
         said = self._said.get(task_uid) is not None or self._book.reported(task_uid) is not None
         if said and leave.act and leave.begin and not self._world.containers(task_uid):
             self._said.pop(task_uid, None)
@@ -308,11 +345,16 @@ class AgentCore:
             unreadable=self._book.unreadable(),
             stopping=self._stopping,
         )
+        lost = self._book.take_node_report_lost()
+        if self._said_node is not None and not lost and self._told_node == (state, self._facts):
+            return
         report = node_report(self._parts.context, state, self._facts, now, self._said_node)
-        if report != self._said_node or self._book.take_node_report_lost():
+        self._told_node = state, self._facts
+        if report != self._said_node or lost:
+            self._tell_passing(now)
             self._said_node = report
             key = self._parts.keys.node_report(self._parts.context.node)
-            self._parts.reporter.offer({key: codec.encode(report.to_json())})
+            self._parts.reporter.offer({key: report.to_bytes()})
 
     def _next_due(self, now: float) -> float:
         if self._book.is_behind:

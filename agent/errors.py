@@ -5,7 +5,8 @@ AgentError
 ├── StateUnreadable     the identity file is not what an agent wrote
 ├── NameTaken           another node holds this node's name
 ├── OptionError         an option that can't be used, such as a resource without amount
-└── RuntimeUnavailable  the container runtime does not answer
+├── RuntimeUnavailable  the container runtime does not answer
+└── RuntimeRefused      the container runtime refuses what was asked of a container
 """
 
 
@@ -31,3 +32,11 @@ class OptionError(AgentError):
 
 class RuntimeUnavailable(AgentError):
     """The container runtime does not answer; containers are unknown, not dead."""
+
+
+class RuntimeRefused(AgentError):
+    """The container runtime refuses what was asked of a container. `status` is HTTP's."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status

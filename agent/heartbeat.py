@@ -62,6 +62,11 @@ class HeartbeatActor:
     def name(self) -> str:
         return "heartbeat"
 
+    @property
+    def key(self) -> str:
+        """The key that holds the node's name."""
+        return self._keys.heartbeat(self._node)
+
     def confirmed(self, now: float) -> bool:
         """The store surely still takes this node for alive."""
         return self.fence is not None and now < self.confirmed_at + self._lease.ttl_s

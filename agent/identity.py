@@ -14,11 +14,24 @@ from typing import Any, Self
 
 from agent.errors import StateFolderBusy, StateUnreadable
 from agent.standing import Identity
+from sealing.errors import BadKey
+from sealing.keys import KeyPair, ensure_key_pair
 
-__all__ = ["Identity", "IdentityKeeper", "StateFolder"]
+__all__ = ["Identity", "IdentityKeeper", "StateFolder", "node_key_pair"]
 
 SAVE_EVERY_S = 10.0
-_FILE, _LOCK = "identity.json", "lock"
+_FILE, _LOCK, _KEY = "identity.json", "lock", "node.key"
+
+
+def node_key_pair(folder: Path) -> KeyPair:
+    """Return this node's own key pair, made on first use: secrets of its tasks are sealed to it.
+
+    Without the file the agent makes another, and the leader seals anew. Raises StateUnreadable, OSError.
+    """
+    try:
+        return ensure_key_pair(folder.resolve() / _KEY)
+    except BadKey as error:
+        raise StateUnreadable(f"{error}; or remove it, and the agent makes a new one") from None
 
 
 class IdentityKeeper:

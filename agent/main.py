@@ -13,24 +13,34 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from agent.assembly import Agent, Settings, Wakes, assemble
+from agent.cleanup import stop_tasks_of
+from agent.ending import Ending
 from agent.errors import AgentError
-from agent.identity import IdentityKeeper, StateFolder
+from agent.identity import IdentityKeeper, StateFolder, node_key_pair
 from agent.options import DEFAULT_DOCKER_HOST, AgentOptions
 from agent.resources import HostFacts, primary_address
 from agent.runtime.api import Runtime
 from agent.runtime.logs import Logs, NoLogs
-from agent.server import AgentServer, api_address, bind_socket
+from agent.runtime.streams import NoStreams, Streams
+from agent.runtime.usage import NoUsage, UsageCounters
+from agent.server.app import AgentServer, ServerTls, api_address, bind_socket, warn_if_open
+from agent.server.usage import UsageMeter, UsageSource
 from schemas.binding import Binding
 from schemas.errors import InvalidName
 from schemas.keys import Keys
 from schemas.meta import check_dns_subdomain
+from sealing.keys import KeyPair
 from store.api import Store
 from store.errors import PermissionDenied, Rewound, ServerTooOld, StoreError
-from store.loop import Actor, Supervisor, steady_clock
+from store.loop import Supervisor, steady_clock
 
-__all__ = ["AgentOptions", "run_agent"]
+if TYPE_CHECKING:
+    from agent.fleet_process import FleetProcess
+
+__all__ = ["AgentOptions", "run_agent", "stop_tasks_of"]
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +60,19 @@ def run_agent(options: AgentOptions, stopping: threading.Event | None = None) ->
             folder = stack.enter_context(StateFolder(options.state_dir, lambda: str(uuid.uuid4())))
             if options.join_new_cluster:
                 _leave_cluster(folder.keeper)
-            _Process(options, folder.keeper, stack).run(stopping)
+            _process(options, folder.keeper, stack).run(stopping)
     except (AgentError, InvalidName, ServerTooOld, PermissionDenied, OSError) as error:
         sys.stderr.write(f"Error: {error}\n")
         return 1
     return 0
+
+
+def _process(options: AgentOptions, keeper: IdentityKeeper, stack: ExitStack) -> "_Process | FleetProcess":
+    if not options.count:
+        return _Process(options, keeper, stack)
+    from agent.fleet_process import FleetProcess
+
+    return FleetProcess(options, keeper, lambda seen: open_store(options, seen))
 
 
 def _leave_cluster(keeper: IdentityKeeper) -> None:
@@ -70,25 +88,6 @@ def _leave_cluster(keeper: IdentityKeeper) -> None:
         )
 
 
-class _Ending:
-    """An actor whose expected errors end its life, not with a traceback but as a value."""
-
-    def __init__(self, actor: Actor, supervisor: Supervisor, ends: list[Exception]) -> None:
-        self._actor, self._supervisor, self._ends = actor, supervisor, ends
-
-    @property
-    def name(self) -> str:
-        return self._actor.name
-
-    def step(self, now: float) -> float | None:
-        try:
-            return self._actor.step(now)
-        except (AgentError, Rewound) as error:
-            self._ends.append(error)
-            self._supervisor.request_stop()
-            return None
-
-
 class _Process:
     """What outlives a rewind: runtime, server, identity; and the lives between rewinds."""
 
@@ -98,21 +97,27 @@ class _Process:
         self._clock = steady_clock()
         self._wake_core = threading.Event()
         self._agent: Agent | None = None
+        tls = server_tls(options)
+        pair = node_key_pair(options.state_dir) if options.runtime == "docker" else None
         listener = bind_socket(options.listen)
         stack.callback(listener.close)
+        warn_if_open(listener, tls)
+        facts = HostFacts(options)
         self._settings = Settings(
             node=options.node,
-            facts=HostFacts(options),
+            facts=facts,
             keys=Keys(options.prefix),
             host_ports=options.port_range,
-            api_address=api_address(listener, options.address or primary_address()),
+            api_address=api_address(listener, options.address or primary_address(), tls),
             agent_version=options.version,
+            public_key=pair.public if pair else None,
             orphan_after_s=options.orphan_after_s,
             lease_ttl_s=options.lease_ttl_s,
         )
-        self._runtime, logs = make_runtime(options, self._wake_core.set, self._clock)
+        self._runtime, logs, streams, counters = make_runtime(options, self._wake_core.set, self._clock, pair)
         stack.callback(self._runtime.close)
-        server = AgentServer(listener, self._find, logs)
+        usage = UsageSource(UsageMeter(counters), self._here, lambda: facts.last.capacity)
+        server = AgentServer(listener, self._find, logs, streams, tls, usage)
         server.start()
         stack.callback(server.stop)
 
@@ -143,7 +148,7 @@ class _Process:
         supervisor = Supervisor(self._clock)
         ends: list[Exception] = []
         for actor in agent.actors:
-            supervisor.add(_Ending(actor, supervisor, ends), wakes[actor.name])
+            supervisor.add(Ending(actor, supervisor, ends), wakes[actor.name])
         self._agent = agent
         supervisor.start()
         while not stopping.wait(POLL_STOP_S) and not supervisor.wait(0.0):
@@ -181,6 +186,11 @@ class _Process:
             return None
         return self._keeper.identity.cluster_uid, binding
 
+    def _here(self) -> tuple[str, tuple[Binding, ...]]:
+        agent = self._agent
+        bindings = tuple(agent.core.book.bindings()) if agent is not None else ()
+        return self._keeper.identity.cluster_uid, bindings
+
 
 def open_store(options: AgentOptions, highest_revision: int) -> Store:
     """Connect to etcd. highest_revision: seen in a former life; below it history was rewound."""
@@ -197,21 +207,37 @@ def open_store(options: AgentOptions, highest_revision: int) -> Store:
     )
 
 
+def server_tls(options: AgentOptions) -> ServerTls:
+    """Return the server's certificates, which can be used. Raises OptionError."""
+    tls = ServerTls(
+        *(str(each or "") for each in (options.server_cert, options.server_key, options.client_ca))
+    )
+    tls.check()
+    return tls
+
+
 def make_runtime(
-    options: AgentOptions, notify: Callable[[], None], clock: Callable[[], float]
-) -> tuple[Runtime, Logs]:
-    """Return the runtime that the options name, and where its logs are."""
+    options: AgentOptions, notify: Callable[[], None], clock: Callable[[], float], pair: KeyPair | None = None
+) -> tuple[Runtime, Logs, Streams, UsageCounters]:
+    """Return the runtime that the options name, where its logs are, the ways into its containers, their counters."""
     if options.runtime == "hollow":
         from agent.runtime.hollow import HollowHost, HollowRuntime
 
-        return HollowRuntime(HollowHost(clock), node=options.node, notify=notify), NoLogs()
+        return (
+            HollowRuntime(HollowHost(clock), node=options.node, notify=notify),
+            NoLogs(),
+            NoStreams(),
+            NoUsage(),
+        )
     from agent.runtime.docker import DockerRuntime
     from agent.runtime.docker_client import DockerOptions
     from agent.runtime.docker_logs import DockerLogs
+    from agent.runtime.docker_streams import DockerStreams
+    from agent.runtime.docker_usage import DockerUsage
 
     host = options.docker_host or os.environ.get("DOCKER_HOST") or DEFAULT_DOCKER_HOST
-    docker = DockerOptions(host, options.node, options.state_dir.resolve())
-    return DockerRuntime(docker, notify), DockerLogs(docker)
+    docker = DockerOptions(host, options.node, options.state_dir.resolve(), key_pair=pair)
+    return DockerRuntime(docker, notify), DockerLogs(docker), DockerStreams(host), DockerUsage(docker)
 
 
 @contextmanager

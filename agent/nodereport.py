@@ -18,6 +18,7 @@ class NodeContext:
     host_ports: tuple[int, int]
     api_address: str
     agent_version: str
+    public_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ def node_report(
         labels=facts.labels,
         address=facts.address,
         api_address=context.api_address,
+        public_key=context.public_key,
         conditions=conditions,
         agent_version=context.agent_version,
         runtime_version=state.runtime_version,

@@ -4,18 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.labels import Target
-from agent.runtime.api import ContainerInfo, Create, Op, Phase, Reason, Start
+from agent.runtime.api import ContainerInfo, Create, Op, Phase, PullSecrets, Reason, Start
 from schemas.report import TaskReport
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """The last pull or create that failed, and when it is tried again (seconds since the epoch)."""
+    """The last pull or create that failed, and when it is tried again (seconds since the epoch).
+
+    secrets: what a pull was tried with; with other credentials it is tried again at once.
+    """
 
     reason: Reason
     message: str
     failures: int
     retry_at: float
+    secrets: PullSecrets | None = None
 
 
 @dataclass(frozen=True, slots=True)

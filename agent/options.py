@@ -20,15 +20,21 @@ class AgentOptions:
     cacert, cert, key: files for TLS towards etcd; the certificate's CN is the etcd user.
     docker_host: `unix://...` or `tcp://...`; None reads DOCKER_HOST, else the usual socket.
     state_dir: identity and emptyDir volumes; the engine must see it under the same path.
-    listen: address of the log server, `host:port`; port 0 takes a free one. Loopback unless told otherwise,
-        because it serves plain HTTP.
+    listen: address of its server (logs, exec, files), `host:port`; port 0 takes a free one. Loopback unless
+        told otherwise, because without `server_cert` it serves plain HTTP.
+    server_cert, server_key: files of the server's own certificate, which names `address`; then it serves https.
+    client_ca: file of the CA whose certificate every client must show; the namespace's token is needed too.
     address: what others reach this host at; empty finds the primary IP.
     labels: besides `berth/hostname`, `berth/os`, `berth/arch`.
     reserve: resource name -> amount that is kept for the system and not offered, over the default of
         100m cpu and 5 % of memory, at most 1 GiB.
+    capacity: resource name -> what is offered at most of what the host has, before the reserve.
+    share: (2, 3) is the second of three agents on this host: each offers a third of it.
     resources: custom resource name -> amount. gpus: device ids; empty asks nvidia-smi, ("none",) offers none.
     port_range: first and last host port offered to tasks; below Linux' ephemeral ports by default.
-    runtime: `hollow` runs nothing, for trying the protocol out.
+    runtime: `hollow` runs nothing, for trying the protocol out; then `capacity` is what a node has, whatever
+        the host has.
+    count: so many hollow nodes in this process, named `<node>-0001` and so on; 0: one node of that very name.
     orphan_after_s: after so long without a binding the agent stops a container by itself (24 h, as Swarm).
     lease_ttl_s: seconds without a beat after which the node counts as NotReady; at most 15, as the leader's
         recovery after a restored backup waits for heartbeats a little longer than that.
@@ -45,13 +51,19 @@ class AgentOptions:
     docker_host: str | None = None
     state_dir: Path = DEFAULT_STATE_DIR
     listen: str = "127.0.0.1:0"
+    server_cert: Path | str | None = None
+    server_key: Path | str | None = None
+    client_ca: Path | str | None = None
     address: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     reserve: dict[str, int] = field(default_factory=dict)
+    capacity: dict[str, int] = field(default_factory=dict)
+    share: tuple[int, int] = (1, 1)
     resources: dict[str, int] = field(default_factory=dict)
     gpus: tuple[str, ...] = ()
     port_range: tuple[int, int] = HOST_PORTS
     runtime: Literal["docker", "hollow"] = "docker"
+    count: int = 0
     orphan_after_s: float = 86_400.0
     lease_ttl_s: int = 15
     join_new_cluster: bool = False

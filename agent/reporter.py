@@ -7,15 +7,29 @@ last: whoever reads it knows that the task reports before it are there.
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from agent.heartbeat import HeartbeatActor
 from store.api import Delete, Put, Store
 from store.batch import Applied, FencedOff, Outcome, Unknown, Write, send
 from store.errors import StoreError
+from store.fence import Fence
 
 log = logging.getLogger(__name__)
 
 RETRY_S = (0.5, 15.0)  # first and longest wait after a failure
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Reports that may be written now, the node's own last: key -> value, None to delete."""
+
+    fence: Fence
+    items: tuple[tuple[str, bytes | None], ...]
+
+    @property
+    def writes(self) -> list[Write]:
+        return [_write(key, value) for key, value in self.items]
 
 
 class Reporter:
@@ -58,27 +72,27 @@ class Reporter:
 
     def step(self, now: float) -> float | None:
         """Write what is pending. Raises Rewound."""
+        batch = self.take(now)
+        if batch is None:
+            return self._retry_at if now < self._retry_at and not self.idle else None
+        return self.settle(batch, send(self._store, batch.fence, batch.writes), now)
+
+    def take(self, now: float) -> Batch | None:
+        """Return what may be written now, None if that is nothing; `settle` must follow."""
         fence = self._heartbeat.fence
-        batch = self._batch()
-        if not batch or fence is None:
+        if fence is None or now < self._retry_at:
             return None
-        if now < self._retry_at:
-            return self._retry_at
-        writes = [_write(key, value) for key, value in batch]
-        outcomes = send(self._store, fence, writes)
-        self._settle(batch, outcomes)
-        return self._after(outcomes, now)
-
-    def _batch(self) -> list[tuple[str, bytes | None]]:
         with self._lock:
-            return sorted(self._pending.items(), key=lambda item: item[0] == self._node_key)
+            items = sorted(self._pending.items(), key=lambda item: item[0] == self._node_key)
+        return Batch(fence, tuple(items)) if items else None
 
-    def _settle(self, batch: list[tuple[str, bytes | None]], outcomes: tuple[Outcome, ...]) -> None:
-        """Forget what was written, unless something newer was offered meanwhile."""
+    def settle(self, batch: Batch, outcomes: tuple[Outcome, ...], now: float) -> float | None:
+        """Take in what became of `batch`, an outcome a write; return when to write again."""
         with self._lock:
-            for (key, value), outcome in zip(batch, outcomes, strict=True):
+            for (key, value), outcome in zip(batch.items, outcomes, strict=True):
                 if isinstance(outcome, Applied) and self._pending.get(key) is value:
-                    self._pending.pop(key, None)
+                    self._pending.pop(key, None)  # unless something newer was offered meanwhile
+        return self._after(outcomes, now)
 
     def _after(self, outcomes: tuple[Outcome, ...], now: float) -> float | None:
         if any(isinstance(each, FencedOff) for each in outcomes):

@@ -40,16 +40,25 @@ class HostFacts:
     def __init__(self, options: AgentOptions, cgroup_root: Path = Path("/sys/fs/cgroup")) -> None:
         self._options = options
         self._cgroup_root = cgroup_root
-        self._gpus = () if options.gpus == ("none",) else options.gpus or nvidia_gpus()
+        gpus = () if options.gpus == ("none",) else options.gpus or nvidia_gpus()
+        self._gpus = share_of_devices(gpus, options.share)
         self._address = options.address or primary_address()
         self._last = NodeFacts({}, {})
 
+    @property
+    def last(self) -> NodeFacts:
+        """The facts that were read last; empty ones before the first time."""
+        return self._last
+
     def __call__(self, data_root: str) -> NodeFacts:
         """Return the facts. data_root: folder of the engine's data, whose disk is offered; empty if unknown."""
-        capacity = capacity_of(self._cgroup_root, data_root) | self._options.resources
+        options = self._options
+        host = at_most(capacity_of(self._cgroup_root, data_root), options.capacity)
+        reserve = default_reserve(host) | options.reserve
+        capacity = share_of(host, options.share) | options.resources
         if self._gpus:
             capacity["gpu"] = len(self._gpus)
-        reserve = default_reserve(capacity) | self._options.reserve
+        reserve = share_of(reserve, options.share)
         self._last = NodeFacts(
             capacity=capacity,
             allocatable=allocatable_of(capacity, reserve),
@@ -76,6 +85,24 @@ def capacity_of(cgroup_root: Path, data_root: str) -> dict[str, int]:
     if data_root and Path(data_root).exists():
         capacity["disk"] = _round(psutil.disk_usage(data_root).total)
     return capacity
+
+
+def at_most(capacity: Mapping[str, int], limits: Mapping[str, int]) -> dict[str, int]:
+    """Return the capacity, lowered to `limits`; what the host does not have is not offered either."""
+    return {name: min(amount, limits.get(name, amount)) for name, amount in capacity.items()}
+
+
+def share_of(amounts: Mapping[str, int], share: tuple[int, int]) -> dict[str, int]:
+    """Return what one of several agents on this host offers. share: (which of them, how many)."""
+    return {
+        name: _round(amount // share[1]) if name in ("memory", "disk") else amount // share[1]
+        for name, amount in amounts.items()
+    }
+
+
+def share_of_devices(devices: tuple[str, ...], share: tuple[int, int]) -> tuple[str, ...]:
+    """Return the devices of one of several agents: each device has one agent."""
+    return devices[share[0] - 1 :: share[1]]
 
 
 def cgroup_limits(root: Path) -> tuple[int | None, int | None]:

@@ -16,6 +16,8 @@ from schemas.state import ContainerState
 from schemas.task import Container, TaskSpec
 from schemas.timestamps import format_time
 
+_ON_THE_WAY = (ContainerState.WAITING, ContainerState.PREPARING, ContainerState.STARTING)
+
 
 @dataclass(frozen=True, slots=True)
 class Author:
@@ -58,6 +60,16 @@ def once_final(report: TaskReport, binding: Binding, before: tuple[TaskReport | 
     ended = any(each is not None and each.final and each.binding_uid == report.binding_uid for each in before)
     same = report.binding_uid == binding.binding_uid and binding.desired is Desired.STOP
     return report.model_copy(update={"final": True}) if ended and same else report
+
+
+def is_passing(report: TaskReport) -> bool:
+    """Say whether a report tells no more than that containers are on their way to Running, and nothing went wrong."""
+    if report.final or report.unbound or report.unknown:
+        return False
+    on_the_way = any(each.state in _ON_THE_WAY for each in report.containers)
+    return on_the_way and all(
+        not each.reason and each.state in (*_ON_THE_WAY, ContainerState.RUNNING) for each in report.containers
+    )
 
 
 def _bound(

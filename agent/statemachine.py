@@ -14,9 +14,20 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from agent.labels import Target, journal_for
-from agent.observation import Ending, Leave, TaskObservation
+from agent.observation import Ending, Leave, Memory, TaskObservation
 from agent.restarts import next_restart
-from agent.runtime.api import ContainerInfo, Create, Kill, Phase, Pull, Reason, Remove, Start, Stop
+from agent.runtime.api import (
+    ContainerInfo,
+    Create,
+    Kill,
+    Phase,
+    Pull,
+    PullSecrets,
+    Reason,
+    Remove,
+    Start,
+    Stop,
+)
 from schemas.binding import Binding, Desired
 from schemas.defaults import STOP_SIGNAL, pull_policy, stop_after_s
 from schemas.task import Container
@@ -179,7 +190,7 @@ def _hold(
     target = Target(binding.binding_uid, container.name)
     if target in observed.in_flight or observed.attempts(target) or not leave.begin:
         return NOTHING
-    return _pull(target, container, observed, now, then=lambda: NOTHING)
+    return _pull(binding, container, observed, now, then=lambda: NOTHING)
 
 
 def _run(
@@ -225,11 +236,10 @@ def _begin(
     cluster: str,
 ) -> Action:
     """The first attempt, which needs the store's consent; the pull goes by the task's policy."""
-    target = Target(binding.binding_uid, container.name)
     if not leave.begin:
         return NOTHING
     create = _create(binding, container, cluster, attempt=0, failures=0)
-    return _pull(target, container, observed, now, then=lambda: create)
+    return _pull(binding, container, observed, now, then=lambda: create)
 
 
 def _again(
@@ -253,13 +263,15 @@ def _again(
             return Wait(restart.due)
         create = _create(binding, container, cluster, attempt=attempt, failures=restart.failures)
     memory = observed.memory_of(target)
-    if memory.trouble is not None and now < memory.trouble.retry_at:
-        return Wait(memory.trouble.retry_at)
-    return Pull(target, container.image, "IfNotPresent") if memory.image_missing else create
+    secrets = pull_secrets(binding)
+    patience = _patience(memory, secrets, now)
+    if patience is not None:
+        return patience
+    return Pull(target, container.image, "IfNotPresent", secrets) if memory.image_missing else create
 
 
 def _pull(
-    target: Target,
+    binding: Binding,
     container: Container,
     observed: TaskObservation,
     now: float,
@@ -267,12 +279,32 @@ def _pull(
     then: Callable[[], Action],
 ) -> Action:
     """Pull unless that was done, with patience after a failure; `then` what comes after."""
-    memory = observed.memory_of(target)
-    if memory.trouble is not None and now < memory.trouble.retry_at:
-        return Wait(memory.trouble.retry_at)
+    target = Target(binding.binding_uid, container.name)
+    memory, secrets = observed.memory_of(target), pull_secrets(binding)
+    patience = _patience(memory, secrets, now)
+    if patience is not None:
+        return patience
     if memory.pulled and not memory.image_missing:
         return then()
-    return Pull(target, container.image, container.image_pull_policy or pull_policy(container.image))
+    policy = container.image_pull_policy or pull_policy(container.image)
+    return Pull(target, container.image, policy, secrets)
+
+
+def _patience(memory: Memory, secrets: PullSecrets | None, now: float) -> Wait | None:
+    """Return until when to wait after a failure; a pull that failed with other credentials tells nothing."""
+    trouble = memory.trouble
+    if trouble is None or now >= trouble.retry_at:
+        return None
+    has_new_credentials = trouble.secrets is not None and trouble.secrets != secrets
+    return None if has_new_credentials else Wait(trouble.retry_at)
+
+
+def pull_secrets(binding: Binding) -> PullSecrets | None:
+    """Return the credentials that a task's images are pulled with, sealed as they are in its binding."""
+    names = tuple(each.name for each in binding.spec.image_pull_secrets)
+    if not names:
+        return None
+    return PullSecrets(binding.namespace, binding.task_uid, names, tuple(sorted(binding.sealed.items())))
 
 
 def _create(binding: Binding, container: Container, cluster: str, *, attempt: int, failures: int) -> Create:

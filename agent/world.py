@@ -258,7 +258,8 @@ def _newness(info: ContainerInfo) -> tuple[float, int]:
 def _trouble(op: Op, before: Trouble | None, reason: Reason, message: str, now: float) -> Trouble:
     backoff = _backoff_of(op, reason)
     failures = before.failures + 1 if before is not None else 1
-    return Trouble(reason, message, failures, now + delay_s(backoff, failures))
+    secrets = op.secrets if isinstance(op, Pull) else None
+    return Trouble(reason, message, failures, now + delay_s(backoff, failures), secrets)
 
 
 def _backoff_of(op: Op, reason: Reason) -> RestartBackoff:

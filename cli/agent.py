@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from cli.daemon import parse_amounts, parse_pairs, parse_port_range, start_logging
+from cli.daemon import parse_amounts, parse_pairs, parse_port_range, parse_share, start_logging
 from cli.session import session_of
 from cli.settings import HELP
 from client.connect import with_port
+from client.errors import BadOption
 from client.version import berth_version
 
 SYSTEM_STATE = Path("/var/lib/berth")
@@ -35,19 +36,36 @@ def agent(
     state_dir: Annotated[
         str, typer.Option(help=f"Its memory [default: {SYSTEM_STATE}, or {USER_STATE}].")
     ] = "",
-    listen: Annotated[str, typer.Option(help="host:port for logs; port 0: any.")] = "127.0.0.1:0",
+    listen: Annotated[str, typer.Option(help="host:port of its server; port 0: any.")] = "127.0.0.1:0",
+    server_cert: Annotated[str, typer.Option(help="Certificate of its server; then it serves https.")] = "",
+    server_key: Annotated[str, typer.Option(help="Key of that certificate.")] = "",
+    client_ca: Annotated[str, typer.Option(help="CA whose certificate its clients must show.")] = "",
     address: Annotated[str, typer.Option(help="Address by which others reach this host.")] = "",
     label: Annotated[Many, typer.Option(help="A label of the node, k=v; repeatable.")] = None,
     reserve: Annotated[Many, typer.Option(help="Kept for the system, such as cpu=500m,memory=1Gi.")] = None,
+    capacity: Annotated[
+        Many, typer.Option(help="Offered at most of this host, such as cpu=2,memory=4Gi [default: all].")
+    ] = None,
+    share: Annotated[
+        str, typer.Option(help="K/N: this is the Kth of N agents on this host, and offers an Nth of it.")
+    ] = "1/1",
     resource: Annotated[Many, typer.Option(help="A resource of your own, name=N; repeatable.")] = None,
     gpu: Annotated[Many, typer.Option(help="Id of a GPU; repeatable [default: all that are found].")] = None,
     port_range: Annotated[str, typer.Option(help="Host ports that tasks are allotted.")] = "31000-32767",
     runtime: Annotated[Runtime, typer.Option(help="hollow runs nothing, for simulations.")] = Runtime.DOCKER,
+    count: Annotated[int, typer.Option(min=0, help="So many hollow nodes, NODE-0001 and so on.")] = 0,
     lease_ttl: Annotated[
         int, typer.Option(min=2, max=15, help="Seconds until a silent node is NotReady.")
     ] = 15,
     join_new_cluster: Annotated[
         bool, typer.Option("--join-new-cluster", help="Leave the cluster that it knows for the one in etcd.")
+    ] = False,
+    stop_tasks: Annotated[
+        bool,
+        typer.Option(
+            "--stop-tasks",
+            help="Only stop and remove this node's containers; the next agent runs them again.",
+        ),
     ] = False,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
@@ -56,6 +74,10 @@ def agent(
     start_logging(log_level)
     from agent.main import AgentOptions, run_agent
 
+    if count and runtime is not Runtime.HOLLOW:
+        raise BadOption(
+            "--count starts hollow nodes only; add --runtime hollow, or start one agent for each node"
+        )
     options = AgentOptions(
         etcd=tuple(map(with_port, settings.endpoints)),
         node=node or socket.gethostname().lower(),
@@ -66,17 +88,27 @@ def agent(
         docker_host=docker_host or None,
         state_dir=Path(state_dir) if state_dir else default_state_dir(),
         listen=listen,
+        server_cert=server_cert or None,
+        server_key=server_key or None,
+        client_ca=client_ca or None,
         address=address,
         labels=parse_pairs("--label", label or []),
         reserve=parse_amounts("--reserve", reserve or []),
+        capacity=parse_amounts("--capacity", capacity or []),
+        share=parse_share(share),
         resources=parse_amounts("--resource", resource or []),
         gpus=tuple(gpu or ()),
         port_range=parse_port_range(port_range),
         lease_ttl_s=lease_ttl,
         join_new_cluster=join_new_cluster,
         runtime=runtime.value,
+        count=count,
         version=berth_version(),
     )
+    if stop_tasks:
+        from agent.main import stop_tasks_of
+
+        raise typer.Exit(stop_tasks_of(options))
     raise typer.Exit(run_agent(options))
 
 

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.manifests import load_documents
+from cli.manifests import read_sources, telling_lines
 from cli.session import Session, note, out, session_of
 from cli.settings import HELP
 from client.apply import ApplyResult, Planned
 from client.errors import BadOption, ClientError
 from client.progress import Progress
+from schemas.manifest import load
 
 if TYPE_CHECKING:
     from client.client import Client
@@ -38,8 +39,9 @@ def apply(
     """Create or change objects from manifests. All are checked before any is written."""
     session = session_of(context)
     timeout_s = parse_timeout(timeout)
-    documents = load_documents(filename, recursive=recursive, namespace=session.namespace)
-    with session.client() as client:
+    sources = read_sources(filename, recursive=recursive)
+    documents = load(sources, default_namespace=session.namespace)
+    with session.client() as client, telling_lines(sources):
         planned = client.plan(documents, create_namespace=create_namespace)
         if dry_run:
             for each in planned:

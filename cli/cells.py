@@ -3,6 +3,7 @@
 from cli.ages import age
 from client.views import ObjectView
 from schemas.meta import find_condition
+from schemas.quantity import BYTE_RESOURCES, format_quantity
 from schemas.report import ContainerStatus
 from schemas.state import ContainerState, TaskState
 from schemas.status import TaskStatus
@@ -27,7 +28,16 @@ def task_status(view: ObjectView) -> str:
         return str(status.state)
     shown = [each for each in status.containers if not _is_of_earlier_binding(status.state, each)]
     reason = next(filter(None, (container_reason(each) for each in reversed(shown))), "")
-    return reason or _settled_name(status.state)
+    return reason or _between_attempts(status) or _settled_name(status.state)
+
+
+def _between_attempts(status: TaskStatus) -> str:
+    """Between two attempts the state says Running, as in Kubernetes; what is shown is what goes on just now."""
+    if status.state is not TaskState.RUNNING or not status.containers:
+        return ""
+    if any(each.state in (ContainerState.RUNNING, ContainerState.STOPPING) for each in status.containers):
+        return ""
+    return str(status.containers[-1].state)
 
 
 def _is_of_earlier_binding(state: TaskState, container: ContainerStatus) -> bool:
@@ -59,6 +69,14 @@ def container_reason(container: ContainerStatus) -> str:
     if container.signal:
         return f"Signal:{container.signal}"
     return "Completed" if container.exit_code == 0 else f"ExitCode:{container.exit_code}"
+
+
+def show_quantity(resource: str, amount: int) -> str:
+    """Return a quantity for people: bytes always have a unit, rounded down to whole MiB or KiB."""
+    text = format_quantity(resource, amount)
+    if resource not in BYTE_RESOURCES or amount < 2**10 or not text.isdigit():
+        return text
+    return f"{amount // 2**20}Mi" if amount >= 2**20 else f"{amount // 2**10}Ki"
 
 
 def ready(view: ObjectView) -> str:

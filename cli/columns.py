@@ -1,6 +1,6 @@
 """Which columns each kind has. Data: a header, whether it is for `-o wide` only, and the function of a cell."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cli import cells
@@ -8,7 +8,7 @@ from cli.ages import UNKNOWN, age
 from cli.cells import NONE
 from client.views import ObjectView
 from schemas.event import Event
-from schemas.quantity import format_quantity
+from schemas.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,9 @@ def _name(view: ObjectView, context: RowContext) -> str:
 
 
 def _age(view: ObjectView, context: RowContext) -> str:
-    """An unreadable object has no time, and a built-in one was never made."""
+    """An unreadable object has no time that is known, and a built-in one was never made."""
+    if view.spec_kv is None:
+        return NONE
     return age(view.created_at, context.now)
 
 
@@ -50,7 +52,9 @@ def _spec(*path: str) -> Cell:
     def cell(view: ObjectView, context: RowContext) -> str:
         if not view.raw:
             return NONE
-        value = view.kind.model.parse_stored(view.raw).spec.model_dump(mode="json", by_alias=True)
+        parsed = view.kind.model.parse_stored(view.raw)
+        assert not isinstance(parsed, Secret), "a secret has no spec"
+        value = parsed.spec.model_dump(mode="json", by_alias=True)
         for part in path:
             value = value[part]
         if isinstance(value, dict):
@@ -75,7 +79,7 @@ def _node_report(read: Callable[[ObjectView], str]) -> Cell:
 def _allocatable(resource: str) -> Cell:
     return _node_report(
         lambda view: (
-            format_quantity(resource, view.report.allocatable.get(resource, 0)) if view.report else ""
+            cells.show_quantity(resource, view.report.allocatable.get(resource, 0)) if view.report else ""
         )
     )
 
@@ -135,7 +139,15 @@ PRIORITY_CLASS = (
     Column("DESCRIPTION", _spec("description"), True),
 )
 
+SECRET = (
+    Column("NAME", _name),
+    Column("TYPE", lambda view, context: str(view.raw.get("type") or "Opaque") if view.raw else UNKNOWN),
+    Column("DATA", lambda view, context: str(len((view.raw.get("sealed") or {}).get("keys") or ()))),
+    Column("AGE", _age),
+)
+
 BY_PLURAL = {
+    "secrets": SECRET,
     "tasks": TASK,
     "nodes": NODE,
     "namespaces": NAMESPACE,
@@ -146,6 +158,25 @@ BY_PLURAL = {
 
 def columns_of(plural: str, *, is_wide: bool) -> tuple[Column, ...]:
     return tuple(column for column in BY_PLURAL[plural] if is_wide or not column.is_wide)
+
+
+NAMESPACE_COLUMN = Column("NAMESPACE", lambda view, context: view.namespace)
+LABELS_COLUMN = Column(
+    "LABELS",
+    lambda view, context: ",".join(f"{key}={value}" for key, value in sorted(view.labels.items())) or NONE,
+)
+
+
+def label_column(key: str) -> Column:
+    """Return the column of `-L KEY`: the label's value, empty where it is missing."""
+    header = key.rpartition("/")[2].upper()
+    return Column(header, lambda view, context: view.labels.get(key, ""))
+
+
+def with_kind(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Return columns in which the name says the kind too, for tables of several kinds."""
+    name, *others = columns
+    return (Column(name.header, lambda view, context: str(view.ref)), *others)
 
 
 EVENT_HEADER = ("LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE")

@@ -3,6 +3,7 @@
 import os
 import socket
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,6 +32,9 @@ def controller(
     ),
     score: Annotated[Score, typer.Option(help="Fill few nodes, or use all evenly.")] = Score.BINPACK,
     lease_ttl: Annotated[int, typer.Option(min=2, help="Seconds until a dead leader is replaced.")] = 10,
+    secret_key: Annotated[
+        str, typer.Option(help="File of the private key that opens secrets; see: berth secret keygen.")
+    ] = "",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the controller until SIGTERM. Several may run: one leads, the others stand by."""
@@ -49,5 +53,6 @@ def controller(
         score=score.value,
         lease_ttl_s=lease_ttl,
         version=berth_version(),
+        secret_key=Path(secret_key) if secret_key else None,
     )
     raise typer.Exit(run_controller(options))

@@ -46,3 +46,13 @@ def parse_port_range(text: str) -> tuple[int, int]:
             f"--port-range {text!r} is not of the form FIRST-LAST within 1-65535, such as 31000-32767"
         )
     return int(first), int(last)
+
+
+def parse_share(text: str) -> tuple[int, int]:
+    """Return (which, of how many) of `2/3`. Raises BadOption."""
+    which, slash, of = text.partition("/")
+    if not slash or not which.isdecimal() or not of.isdecimal() or not 1 <= int(which) <= int(of):
+        raise BadOption(
+            f"--share {text!r} is not of the form K/N, such as 2/3 for the second of three agents"
+        )
+    return int(which), int(of)

@@ -47,6 +47,7 @@ def delete(
     ignore_not_found: Annotated[
         bool, typer.Option("--ignore-not-found", help="What does not exist is no error.")
     ] = False,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be deleted; delete nothing.")] = False,
 ) -> None:
     """Delete objects, and wait until they are gone."""
     session = session_of(context)
@@ -54,22 +55,48 @@ def delete(
     timeout_s = parse_timeout(timeout)
     with session.client() as client:
         views, errors = _find(session, client, what or [], filename or [], recursive, selector, all_=all_)
-        requested: list[ObjectView] = []
-        for view in views:
-            try:
-                client.delete(view, grace_s=grace_s, force=force, wait=False)
-                requested.append(view)
-            except ClientError as error:
-                errors.append(error)
-        for view in requested:
-            if wait:
-                client.wait_deleted(view, timeout_s=timeout_s)
-            out(f'{view.kind.singular} "{view.name}" {"force deleted" if force else "deleted"}')
+        if dry_run:
+            for view in views:
+                out(f'{view.kind.singular} "{view.name}" deleted (dry run)')
+        else:
+            requested = _request(client, views, errors, grace_s, force=force)
+            _finish(client, requested, timeout_s if wait else None, force=force)
+        if not views and not errors:
+            note(
+                f"no {' '.join(what or [])} match{f' -l {selector}' if selector else ''}; nothing was deleted"
+            )
     hidden = (NotFound,) if ignore_not_found else ()
     shown = [each for each in errors if not isinstance(each, hidden)]
     for each in shown:
         note(f"Error: {each}")
     raise typer.Exit(1 if shown else 0)
+
+
+def _request(
+    client: "Client",
+    views: list[ObjectView],
+    errors: list[ClientError],
+    grace_s: float | None,
+    *,
+    force: bool,
+) -> list[ObjectView]:
+    """Ask for all deletions; return those that were asked for, and add why the others were not to `errors`."""
+    requested: list[ObjectView] = []
+    for view in views:
+        try:
+            client.delete(view, grace_s=grace_s, force=force, wait=False)
+            requested.append(view)
+        except ClientError as error:
+            errors.append(error)
+    return requested
+
+
+def _finish(client: "Client", requested: list[ObjectView], timeout_s: float | None, *, force: bool) -> None:
+    """Wait until each is gone (timeout_s None: do not wait), and say so."""
+    for view in requested:
+        if timeout_s is not None:
+            client.wait_deleted(view, timeout_s=timeout_s)
+        out(f'{view.kind.singular} "{view.name}" {"force deleted" if force else "deleted"}')
 
 
 def _grace(grace_period: int, *, now: bool, force: bool) -> float | None:

@@ -68,6 +68,10 @@ def _describe(session: Session, client: "Client", view: ObjectView) -> list[str]
             return render(describe_task(view, client.effective_spec(view), events, now))
         case "Node":
             return render(describe_node(view, _tasks_on(client, view.name), _events_of(client, view), now))
+        case "Secret":
+            from cli.describe_secret import describe_secret
+
+            return render(describe_secret(view, _events_of(client, view), now))
         case _:
             return render(describe_object(view, _events_of(client, view), now))
 

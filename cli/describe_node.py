@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from cli.ages import age
 from cli.blocks import NONE, Block, Content, Rows, pairs
-from cli.cells import is_cordoned, node_roles, node_status
+from cli.cells import is_cordoned, node_roles, node_status, show_quantity
 from cli.describe_object import condition_rows, event_rows, rfc1123
 from client.views import ObjectView
 from schemas.event import Event
 from schemas.meta import Condition
 from schemas.node import Node
-from schemas.quantity import format_quantity, format_resources
 from schemas.report import NodeReport
 from schemas.state import FINISHED
 from schemas.task import Task
@@ -81,7 +80,11 @@ def _of_report(report: NodeReport) -> list[tuple[str, Content]]:
 
 
 def _amounts(amounts: Amounts) -> Content:
-    return Block(list(format_resources(amounts).items())) if amounts else NONE
+    return (
+        Block([(name, show_quantity(name, each)) for name, each in sorted(amounts.items())])
+        if amounts
+        else NONE
+    )
 
 
 def _is_finished(view: ObjectView) -> bool:
@@ -142,4 +145,4 @@ def _sum(many: Sequence[Amounts]) -> Amounts:
 def _share(name: str, amounts: Amounts, allocatable: Amounts) -> str:
     """Return `500m (25%)` of what the node can give."""
     amount, whole = amounts.get(name, 0), allocatable.get(name, 0)
-    return f"{format_quantity(name, amount)} ({100 * amount // whole if whole else 0}%)"
+    return f"{show_quantity(name, amount)} ({100 * amount // whole if whole else 0}%)"

@@ -9,6 +9,7 @@ from cli.cells import plain_status
 from client.views import ObjectView
 from schemas.event import Event
 from schemas.meta import Condition
+from schemas.secret import Secret
 from schemas.timestamps import parse_time
 
 
@@ -16,13 +17,15 @@ def describe_object(view: ObjectView, events: Sequence[Event], now: float) -> Bl
     """Return name, labels, times, the fields of the spec with their defaults, conditions, events."""
     if not view.raw:
         return describe_unreadable(view, events, now)
-    spec = view.kind.model.parse_stored(view.raw).spec.model_dump(mode="json", by_alias=True)
+    parsed = view.kind.model.parse_stored(view.raw)
+    assert not isinstance(parsed, Secret), "describe_secret shows secrets"
+    spec = parsed.spec.model_dump(mode="json", by_alias=True)
     return Block(
         [
             ("Name", view.name),
             ("Labels", pairs(view.labels)),
             ("Annotations", pairs(view.annotations, ": ")),
-            ("CreationTimestamp", rfc1123(view.created_at)),
+            ("CreationTimestamp", rfc1123(view.created_at) if view.spec_kv else "<none>, as it is built in"),
             ("Status", plain_status(view)),
             *((_title(field), _content(value)) for field, value in spec.items()),
             ("Events", event_rows(events, now)),

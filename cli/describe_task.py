@@ -66,7 +66,11 @@ def _state(view: ObjectView, spec: TaskSpec, status: TaskStatus, now: float) -> 
         entries = [("Status", task_status(view))]
     message = task_reason(view)
     told: list[Entry] = [("Reason", status.reason)] if status.reason else []
-    return [*entries, *told, *([("Message", message)] if message not in (NONE, status.reason) else [])]
+    return [
+        *entries,
+        *told,
+        *([("Message", message)] if message not in (NONE, status.reason, task_status(view)) else []),
+    ]
 
 
 def _since(timestamp: str, now: float) -> str:

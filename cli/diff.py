@@ -3,10 +3,11 @@
 import typer
 
 from cli.apply import CreateNamespace, Files, Recursive
-from cli.manifests import load_documents
+from cli.manifests import read_sources, telling_lines
 from cli.session import out, session_of
 from cli.settings import HELP
 from client.diff import unified_diff
+from schemas.manifest import load
 
 
 def register(app: typer.Typer, name: str) -> None:
@@ -24,8 +25,9 @@ def diff(
     A line before the differences of a task says when they replace it.
     """
     session = session_of(context)
-    documents = load_documents(filename, recursive=recursive, namespace=session.namespace)
-    with session.client() as client:
+    sources = read_sources(filename, recursive=recursive)
+    documents = load(sources, default_namespace=session.namespace)
+    with session.client() as client, telling_lines(sources):
         planned = client.plan(documents, create_namespace=create_namespace)
     found = [text for each in planned if (text := unified_diff(each))]
     out("".join(found), end="")

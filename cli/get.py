@@ -1,23 +1,31 @@
-"""`berth get`: objects in a table, or as JSON, YAML or names. One answer is of one revision."""
+"""`berth get`: objects in a table, or as JSON, YAML, names or a template. One answer is of one revision."""
 
+import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from cli.columns import EVENT_HEADER, EVENT_WIDE_HEADER, Column, RowContext, columns_of, event_row
-from cli.output import Json, Output, as_list, format_data, parse_output, to_json
+from cli.columns import Column, RowContext
+from cli.listing import Found, Wish, check, nothing_found, read, table_columns
+from cli.output import Form, Json, Output, as_list, format_data, parse_form, to_json
 from cli.refs import EVENTS, Target, parse_targets
 from cli.session import Session, note, out, session_of
 from cli.settings import HELP
-from cli.tables import format_table
-from client.client import not_found
-from client.errors import BadOption
+from cli.tables import GrowingTable
+from client.naming import not_found
 from client.selector import parse_selector
 from client.views import ObjectView
 
 if TYPE_CHECKING:
+    from cli.customcolumns import FieldTerm
     from client.client import Client
+
+
+NO_CLUSTER = (
+    "etcd holds no cluster: no controller has begun one there, or its data was wiped; "
+    "see: berth version, and start one with: berth controller"
+)
 
 
 def register(app: typer.Typer, name: str) -> None:
@@ -30,174 +38,195 @@ def get(
         list[str],
         typer.Argument(metavar="WHAT", help="KIND[,KIND] [NAME ...], KIND/NAME ..., events, or all."),
     ],
-    output: Annotated[str, typer.Option("-o", "--output", help="wide, json, yaml or name.")] = "",
+    output: Annotated[
+        str,
+        typer.Option("-o", "--output", help="wide, json, yaml, name, jsonpath=..., custom-columns=...."),
+    ] = "",
     all_namespaces: Annotated[
         bool, typer.Option("-A", "--all-namespaces", help="In all namespaces.")
     ] = False,
     selector: Annotated[str, typer.Option("-l", "--selector", help="Such as app=web,tier!=test.")] = "",
+    field_selector: Annotated[
+        str, typer.Option("--field-selector", help="Such as status.node=n1,status.state!=Running.")
+    ] = "",
+    sort_by: Annotated[
+        str, typer.Option("--sort-by", help="Order by a path, such as .metadata.creationTimestamp.")
+    ] = "",
     no_headers: Annotated[bool, typer.Option("--no-headers", help="Leave the header out.")] = False,
+    show_labels: Annotated[bool, typer.Option("--show-labels", help="Add a column of all labels.")] = False,
+    label_columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-L", "--label-columns", help="Add a column of these labels; comma-separated, repeatable."
+        ),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("-w", "--watch", help="Go on, and add a row for each change.")
     ] = False,
+    watch_only: Annotated[
+        bool, typer.Option("--watch-only", help="Only the changes, not what there is now.")
+    ] = False,
 ) -> None:
-    """Show objects in a table, or as JSON or YAML."""
-    session, form = session_of(context), parse_output(output)
+    """Show objects in a table, as JSON or YAML, or as a template has it."""
+    session, form = session_of(context), parse_form(output)
     namespace = None if all_namespaces else session.namespace
-    with session.client() as client:
-        if what[0] in EVENTS:
-            _get_events(session, client, namespace, form, with_header=not no_headers)
-            return
-        targets = parse_targets(what)
-        if watch:
-            from cli.watch import watch_table
+    if what[0] in EVENTS:
+        from cli.events import get_events
 
-            watch_table(session, client, targets, namespace, form, selector, with_header=not no_headers)
-            return
-        views, missing = _read(client, targets, namespace, selector)
-        _print(session, client, targets, views, form, namespace, with_header=not no_headers)
+        get_events(session, form, namespace, with_header=not no_headers, watch=watch, watch_only=watch_only)
+        return
+    targets = parse_targets(what)
+    wish = Wish(
+        targets,
+        namespace,
+        form,
+        parse_selector(selector),
+        _parse_fields(field_selector),
+        sort_by,
+        not no_headers,
+        show_labels,
+        tuple(key.strip() for keys in label_columns or () for key in keys.split(",") if key.strip()),
+        len(targets) > 1,
+    )
+    check(wish)
+    _check_form(wish)
+    code = 0
+    with session.client() as client:
+        if watch or watch_only:
+            from cli.watch import watch_objects
+
+            watch_objects(session, client, wish, only_changes=watch_only)
+        elif wish.can_stream:
+            _stream(session, client, wish)
+        else:
+            code = _show_all(session, client, wish)
+        if not (watch or watch_only):
+            _tell_wiped(client, wish)
+    raise typer.Exit(code)
+
+
+def _check_form(wish: Wish) -> None:
+    """Raise BadOption for a template, columns or a path that can't be read, before anything is asked."""
+    if wish.form.output is Output.JSONPATH:
+        from cli.jsonpath import parse_template
+
+        parse_template(wish.form.argument)
+    if wish.form.output is Output.CUSTOM_COLUMNS or wish.sort_by:
+        from cli import customcolumns
+
+        customcolumns.sorted_by((), wish.sort_by or ".")
+        table_columns(wish, wish.targets[0])
+
+
+def _parse_fields(text: str) -> "tuple[FieldTerm, ...]":
+    if not text:
+        return ()
+    from cli.customcolumns import parse_field_selector
+
+    return parse_field_selector(text)
+
+
+def _stream(session: Session, client: "Client", wish: Wish) -> None:
+    """Print the rows of one kind as they come."""
+    (target,) = wish.targets
+    printer = row_printer(session, client, wish, target)
+    is_empty = True
+    for page in client.pages(target.kind.plural, wish.namespace):
+        views = tuple(filter(wish.shows, page))
+        is_empty = is_empty and not views
+        printer.show(views)
+        sys.stdout.flush()
+    if is_empty:
+        note(nothing_found(wish))
+
+
+def _tell_wiped(client: "Client", wish: Wish) -> None:
+    """Nodes may still report into an etcd that has lost its cluster."""
+    if any(target.kind.name == "Node" for target in wish.targets) and client.cluster() is None:
+        note(NO_CLUSTER)
+
+
+def _show_all(session: Session, client: "Client", wish: Wish) -> int:
+    """Print what is read at once; return the exit code."""
+    found, missing = read(client, wish)
+    views = [view for target in wish.targets for view in found[target.kind.plural]]
+    if wish.form.is_table or wish.form.output is Output.NAME:
+        _print_rows(session, client, wish, found)
+        if not views and not wish.names:
+            note(nothing_found(wish))
+    elif views or not wish.names:
+        shown = [to_json(view) for view in views]
+        data = shown[0] if len(wish.names) == 1 else as_list(shown)
+        out(format_form(data, wish.form), end="")
     for target, name in missing:
         note(f"Error: {not_found(target.kind, name, session.namespace)}")
-    raise typer.Exit(1 if missing else 0)
+    return 1 if missing else 0
 
 
-Found = dict[str, tuple[ObjectView, ...]]  # plural -> views
-Missing = list[tuple[Target, str]]
+def format_form(data: Json, form: Form) -> str:
+    """Return one object, or a list of them, as JSON, YAML or by a template."""
+    if form.output is not Output.JSONPATH:
+        return format_data(data, form.output)
+    from cli.jsonpath import fill, parse_template
+
+    return fill(parse_template(form.argument), data)
 
 
-def _read(
-    client: "Client", targets: Sequence[Target], namespace: str | None, selector: str
-) -> tuple[Found, Missing]:
-    """Read what is meant; a single name costs one small read."""
-    named = [target for target in targets if target.names]
-    if named and namespace is None:
-        raise BadOption("a name together with -A is ambiguous; say -n NAMESPACE")
-    if named and selector:
-        raise BadOption("give names or -l, not both")
-    if len(targets) == 1 and len(targets[0].names) == 1:
-        view = client.find(targets[0].kind.plural, targets[0].names[0], namespace or "")
-        found: Found = {targets[0].kind.plural: () if view is None else (view,)}
-    else:
-        kinds = [target.kind.plural for target in targets]
-        found = client.list(*kinds, namespace=namespace, selector=parse_selector(selector)).objects
-    return _pick(found, targets)
-
-
-def _pick(found: Found, targets: Sequence[Target]) -> tuple[Found, Missing]:
-    """Keep those that are named, in the order of the names."""
-    picked: Found = {}
-    missing: Missing = []
-    for target in targets:
+def _print_rows(session: Session, client: "Client", wish: Wish, found: Found) -> None:
+    """One table a kind, with an empty line between two."""
+    is_first = True
+    for target in wish.targets:
         views = found[target.kind.plural]
-        by_name = {view.name: view for view in views}
-        missing += [(target, name) for name in target.names if name not in by_name]
-        named = tuple(by_name[name] for name in target.names if name in by_name)
-        picked[target.kind.plural] = named if target.names else views
-    return picked, missing
+        if not views:
+            continue
+        if not is_first and wish.form.is_table:
+            out("")
+        is_first = False
+        row_printer(session, client, wish, target).show(views)
 
 
-def _print(
-    session: Session,
-    client: "Client",
-    targets: Sequence[Target],
-    found: Found,
-    form: Output,
-    namespace: str | None,
-    *,
-    with_header: bool,
-) -> None:
-    views = [view for target in targets for view in found[target.kind.plural]]
-    names = [name for target in targets for name in target.names]
-    match form:
-        case Output.NAME:
-            for view in views:
-                out(str(view.ref))
-        case Output.JSON | Output.YAML:
-            if views or not names:
-                out(format_data(_as_data(views, is_single=len(names) == 1), form), end="")
-        case Output.TABLE | Output.WIDE:
-            context = row_context(session, client, targets, form)
-            _print_tables(targets, found, form, namespace, context, with_header=with_header)
-            if not views and not names:
-                note(nothing_found(targets, namespace))
+class RowPrinter(Protocol):
+    """Prints objects, some at a time."""
+
+    def show(self, views: Sequence[ObjectView]) -> None: ...
 
 
-def _as_data(views: Sequence[ObjectView], *, is_single: bool) -> Json:
-    shown = [to_json(view) for view in views]
-    return shown[0] if is_single else as_list(shown)
+class NamePrinter:
+    def show(self, views: Sequence[ObjectView]) -> None:
+        for view in views:
+            out(str(view.ref))
 
 
-def row_context(session: Session, client: "Client", targets: Sequence[Target], form: Output) -> RowContext:
+class TablePrinter:
+    """Prints a row for each object."""
+
+    def __init__(self, columns: Sequence[Column], context: RowContext, *, with_header: bool) -> None:
+        self._columns = columns
+        self._context = context
+        self._table = GrowingTable([column.header for column in columns], with_header=with_header)
+
+    def show(self, views: Sequence[ObjectView]) -> None:
+        self.show_rows([self.row(view, self._context) for view in views])
+
+    def row(self, view: ObjectView, context: RowContext) -> list[str]:
+        return [column.cell(view, context) for column in self._columns]
+
+    def show_rows(self, rows: Sequence[Sequence[str]]) -> None:
+        for line in self._table.lines(rows):
+            out(line)
+
+
+def row_printer(session: Session, client: "Client", wish: Wish, target: Target) -> RowPrinter:
+    if wish.form.output is Output.NAME:
+        return NamePrinter()
+    columns = table_columns(wish, target)
+    return TablePrinter(columns, row_context(session, client, wish), with_header=wish.with_header)
+
+
+def row_context(session: Session, client: "Client", wish: Wish) -> RowContext:
     """The wide table of tasks shows queues, and the default one is the namespace's matter."""
-    if form is not Output.WIDE or not any(target.kind.name == "Task" for target in targets):
+    if wish.form.output is not Output.WIDE or not any(target.kind.name == "Task" for target in wish.targets):
         return RowContext(session.now())
     namespaces = client.list("namespaces").objects["namespaces"]
     queues = {view.name: (view.raw.get("spec") or {}).get("defaultQueue", "default") for view in namespaces}
     return RowContext(session.now(), queues)
-
-
-def _print_tables(
-    targets: Sequence[Target],
-    found: Found,
-    form: Output,
-    namespace: str | None,
-    context: RowContext,
-    *,
-    with_header: bool,
-) -> None:
-    """One table a kind; with several kinds the names say which, as in kubectl."""
-    is_first = True
-    for target in targets:
-        views = found[target.kind.plural]
-        if not views:
-            continue
-        if not is_first:
-            out("")
-        is_first = False
-        columns = columns_of(target.kind.plural, is_wide=form is Output.WIDE)
-        with_namespace = namespace is None and target.kind.namespaced
-        rows = [row_of(view, columns, context, with_namespace=with_namespace) for view in views]
-        if len(targets) > 1:
-            index = 1 if with_namespace else 0
-            rows = [[*row[:index], f"{target.kind.singular}/{row[index]}", *row[index + 1 :]] for row in rows]
-        header = header_of(columns, with_namespace=with_namespace)
-        out("\n".join(format_table(header, rows, with_header=with_header)))
-
-
-def header_of(columns: Sequence[Column], *, with_namespace: bool) -> list[str]:
-    return [*(["NAMESPACE"] if with_namespace else []), *(column.header for column in columns)]
-
-
-def row_of(
-    view: ObjectView, columns: Sequence[Column], context: RowContext, *, with_namespace: bool
-) -> list[str]:
-    cells = (column.cell(view, context) for column in columns)
-    return [*([view.namespace] if with_namespace else []), *cells]
-
-
-def nothing_found(targets: Sequence[Target], namespace: str | None) -> str:
-    if namespace is None or not any(target.kind.namespaced for target in targets):
-        return "No resources found"
-    return f"No resources found in {namespace} namespace."
-
-
-def _get_events(
-    session: Session, client: "Client", namespace: str | None, form: Output, *, with_header: bool
-) -> None:
-    events = client.events(namespace)
-    if form in (Output.JSON, Output.YAML):
-        out(format_data(as_list([event.to_json() for event in events]), form), end="")
-        return
-    if not events:
-        note("No resources found" if namespace is None else f"No resources found in {namespace} namespace.")
-        return
-    is_wide, with_namespace = form is Output.WIDE, namespace is None
-    header = [
-        *(["NAMESPACE"] if with_namespace else []),
-        *EVENT_HEADER,
-        *(EVENT_WIDE_HEADER if is_wide else ()),
-    ]
-    rows = [
-        [*([event.namespace] if with_namespace else []), *event_row(event, session.now(), is_wide=is_wide)]
-        for event in events
-    ]
-    out("\n".join(format_table(header, rows, with_header=with_header)))

@@ -2,19 +2,36 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from client.errors import BadOption
+from schemas.errors import InvalidManifest
+from schemas.lines import locate
 from schemas.manifest import MAX_FILE_BYTES, Document, load
 
 SUFFIXES = (".yaml", ".yml", ".json")
+JSON_SCHEMA = ".schema.json"  # describes manifests and is none; passed over in folders
 STDIN = "-"
 
 
 def load_documents(names: Iterable[str], *, recursive: bool, namespace: str) -> tuple[Document, ...]:
     """Return the checked documents of all files. Raises BadOption, InvalidManifest."""
-    sources = [source for name in names for source in _read(name, recursive=recursive)]
-    return load(sources, default_namespace=namespace)
+    return load(read_sources(names, recursive=recursive), default_namespace=namespace)
+
+
+def read_sources(names: Iterable[str], *, recursive: bool) -> list[tuple[str, bytes]]:
+    """Return (name, content) of all files. Raises BadOption."""
+    return [source for name in names for source in _read(name, recursive=recursive)]
+
+
+@contextmanager
+def telling_lines(sources: Iterable[tuple[str, bytes]]) -> Iterator[None]:
+    """Problems that are found later than in `load` name the line of their field, too."""
+    try:
+        yield
+    except InvalidManifest as error:
+        raise InvalidManifest(locate(error.problems, dict(sources))) from None
 
 
 def _read(name: str, *, recursive: bool) -> Iterator[tuple[str, bytes]]:
@@ -31,7 +48,8 @@ def _read(name: str, *, recursive: bool) -> Iterator[tuple[str, bytes]]:
 def _read_folder(folder: Path, *, recursive: bool) -> Iterator[tuple[str, bytes]]:
     """Files in the order of their names, as in kubectl."""
     found = folder.rglob("*") if recursive else folder.glob("*")
-    paths = sorted(path for path in found if path.suffix in SUFFIXES and path.is_file())
+    files = (path for path in found if path.suffix in SUFFIXES and path.is_file())
+    paths = sorted(path for path in files if not path.name.endswith(JSON_SCHEMA))
     if not paths:
         below = "" if recursive else "; -R also looks below"
         raise BadOption(f"folder {folder} has no file that ends in {', '.join(SUFFIXES)}{below}")

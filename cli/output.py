@@ -2,14 +2,23 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from client.diff import to_yaml
+from client.document import Json
+from client.document import document_of as to_json
 from client.errors import BadOption
-from client.views import ObjectView
 
-Json = dict[str, Any]  # Any: JSON of any shape
+__all__ = [
+    "Form",
+    "Json",
+    "Output",
+    "as_list",
+    "format_data",
+    "parse_form",
+    "parse_output",
+    "to_json",
+]
 
 
 class Output(StrEnum):
@@ -18,55 +27,52 @@ class Output(StrEnum):
     JSON = "json"
     YAML = "yaml"
     NAME = "name"
+    JSONPATH = "jsonpath"
+    CUSTOM_COLUMNS = "custom-columns"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What `-o` says; `argument` is a template or columns."""
+
+    output: Output
+    argument: str = ""
+
+    @property
+    def is_table(self) -> bool:
+        return self.output in (Output.TABLE, Output.WIDE, Output.CUSTOM_COLUMNS)
+
+
+_TAKES_ARGUMENT = {Output.JSONPATH: "'{.metadata.name}'", Output.CUSTOM_COLUMNS: "NAME:.metadata.name"}
+
+
+def parse_form(text: str) -> Form:
+    """Return the form of output that `-o` names. Raises BadOption."""
+    name, equals, argument = text.partition("=")
+    if name.startswith("go-template"):
+        raise BadOption("Berth has no go-template; use -o jsonpath=TEMPLATE or -o custom-columns=NAME:.path")
+    try:
+        output = Output(name)
+    except ValueError:
+        known = ", ".join(f"{each}=..." if each in _TAKES_ARGUMENT else each for each in Output if each)
+        raise BadOption(f"-o {text!r} is no form of output; known: {known}") from None
+    if output in _TAKES_ARGUMENT and not argument:
+        raise BadOption(f"-o {output} needs more; write for example -o {output}={_TAKES_ARGUMENT[output]}")
+    if equals and output not in _TAKES_ARGUMENT:
+        raise BadOption(f"-o {output} takes nothing behind '='; write -o {output}")
+    return Form(output, argument)
 
 
 def parse_output(text: str) -> Output:
-    """Return the form of output that `-o` names. Raises BadOption."""
+    """Return the form of output for verbs without templates. Raises BadOption."""
     try:
-        return Output(text)
+        output = Output(text)
     except ValueError:
-        known = ", ".join(each for each in Output if each)
-        raise BadOption(f"-o {text!r} is no form of output; known: {known}") from None
-
-
-def to_json(view: ObjectView) -> Json:
-    """Return the stored object with generation, resourceVersion and status; Unreadable ones say why."""
-    if not view.raw:
-        metadata = {"name": view.name, **({"namespace": view.namespace} if view.namespace else {})}
-        shown = {"apiVersion": "berth/v1", "kind": view.kind.name, "metadata": metadata}
-        return {**shown, "status": {"reason": "Unreadable", "message": view.error}}
-    status = _status(view)
-    shown = {**view.raw, "metadata": {**view.raw["metadata"], **_read_fields(view)}}
-    return {**shown, "status": status} if status else shown
-
-
-def _read_fields(view: ObjectView) -> Json:
-    """Fields of the metadata that are filled in on read and never stored."""
-    fields: Json = {}
-    if view.spec_kv is not None:
-        fields = {"generation": view.generation, "resourceVersion": str(view.mod_revision)}
-    if view.is_terminating and view.request is not None:
-        fields["deletionTimestamp"] = view.request.requested_at
-        if view.request.grace_s is not None:
-            fields["deletionGracePeriodSeconds"] = view.request.grace_s
-    return fields
-
-
-def _status(view: ObjectView) -> Json:
-    """As stored; a node's is what its agent reported, with the leader's conditions before its own."""
-    status = dict(view.status or {}) if view.status and _is_own(view) else {}
-    if view.error:
-        status = {"reason": "Unreadable", "message": view.error, **status}
-    if view.report is None:
-        return status
-    report = view.report.to_json()
-    told = {each["type"] for each in status.get("conditions", ())}
-    conditions = [*status.get("conditions", ()), *(c for c in report["conditions"] if c["type"] not in told)]
-    return {**report, **status, "conditions": conditions}
-
-
-def _is_own(view: ObjectView) -> bool:
-    return view.kind.name != "Task" or view.task_status is not None
+        output = Output.JSONPATH
+    if output in _TAKES_ARGUMENT:
+        known = ", ".join(each for each in Output if each and each not in _TAKES_ARGUMENT)
+        raise BadOption(f"-o {text!r} is no form of output; known: {known}")
+    return output
 
 
 def as_list(items: Sequence[Json]) -> Json:
@@ -76,5 +82,7 @@ def as_list(items: Sequence[Json]) -> Json:
 def format_data(value: Json, output: Output) -> str:
     """Return JSON or YAML, ending in a line break."""
     if output is Output.YAML:
+        from client.yamltext import to_yaml
+
         return to_yaml(value)
     return json.dumps(value, indent=4, ensure_ascii=False) + "\n"

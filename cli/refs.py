@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from client.client import find_kind
 from client.errors import BadOption
-from schemas.kinds import KINDS, Kind
+from client.naming import find_kind
+from schemas.kinds import BY_ALIAS, KINDS, Kind
 
 EVENTS = ("events", "event", "ev")
+_NOT_IN_ALL = ("Secret",)  # as in kubectl, whose `all` means what runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def parse_targets(words: Sequence[str]) -> tuple[Target, ...]:
 
 def _parse_kinds(text: str) -> list[Kind]:
     if text == "all":
-        return [kind for kind in KINDS if kind.namespaced]
+        return [kind for kind in KINDS if kind.namespaced and kind.name not in _NOT_IN_ALL]
     return list({kind.plural: kind for kind in map(find_kind, filter(None, text.split(",")))}.values())
 
 
@@ -49,3 +50,18 @@ def _merge(targets: Iterable[Target]) -> tuple[Target, ...]:
         kinds[target.kind.plural] = target.kind
         names.setdefault(target.kind.plural, {}).update(dict.fromkeys(target.names))
     return tuple(Target(kinds[plural], tuple(found)) for plural, found in names.items())
+
+
+def task_name(written: str) -> str:
+    """Return the name in `NAME` or `task/NAME`. Raises BadOption for another kind, NotFound for an unknown one."""
+    if "/" not in written:
+        return written
+    target = _parse_slashed(written)
+    if target.kind.name != "Task":
+        raise BadOption(f"only tasks have containers, not {written}; see: berth get tasks")
+    return target.names[0]
+
+
+def is_task_kind(written: str) -> bool:
+    """Say whether `written` is one of the names of the kind Task."""
+    return any(kind.name == "Task" for kind in KINDS if BY_ALIAS.get(written) is kind)

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 
+class ExitWith(Exception):
+    """Ends a verb with the exit code of somebody else's process, whatever that code means to us."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One run of the command. `now`: seconds since the epoch."""
@@ -57,8 +65,10 @@ def note(text: str) -> None:
 
 def open_client(settings: Settings, say: Say) -> "Client":
     """Connect to the cluster. Raises Unreachable, BadOption."""
+    from client.agent_tls import AgentTls
     from client.client import Client
     from client.connect import open_store
     from schemas.keys import Keys
 
-    return Client(open_store(settings), Keys(settings.prefix), say=say)
+    tls = AgentTls(settings.ca_file, settings.cert_file, settings.key_file)
+    return Client(open_store(settings), Keys(settings.prefix), say=say, agent_tls=tls)

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 from client.errors import BadOption
 
 _NAMES = {
+    "--context": "context",
     "--etcd": "etcd",
     "--cacert": "cacert",
     "--cert": "cert",
     "--key": "key",
-    "--prefix": "prefix",
+    "--root": "root",
     "--namespace": "namespace",
     "-n": "namespace",
 }
@@ -18,9 +19,10 @@ _NAMES = {
 HELP = """Global options, before or after the verb:
 
 \b
+  --context NAME              a cluster of berth config [BERTH_CONTEXT, default: the current one]
   --etcd HOST:PORT,...        endpoints of etcd [BERTH_ETCD, default 127.0.0.1:2379]
   --cacert, --cert, --key     certificates for etcd [BERTH_CACERT, BERTH_CERT, BERTH_KEY]
-  --prefix PATH               root of Berth's keys [BERTH_PREFIX, default /berth]
+  --root PATH                 root of Berth's keys in etcd [BERTH_ROOT, default /berth]
   -n, --namespace NAME        namespace of tasks [BERTH_NAMESPACE, default "default"]
 """
 

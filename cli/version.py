@@ -28,6 +28,8 @@ def version(
     if form in (Output.WIDE, Output.NAME):
         raise BadOption(f"-o {form} makes no sense here; known: json, yaml")
     found: dict[str, Any] = {"client": berth_version()}
+    if session.settings.context and not client:
+        found["context"] = session.settings.context
     error = None if client else _ask(session, found)
     if form is Output.TABLE:
         for key, value in found.items():
@@ -39,7 +41,14 @@ def version(
         raise typer.Exit(1)
 
 
-_TITLES = {"client": "Client", "etcd": "etcd", "leader": "Leader", "leaderVersion": "Leader version"}
+_TITLES = {
+    "client": "Client",
+    "context": "Context",
+    "etcd": "etcd",
+    "cluster": "Cluster",
+    "leader": "Leader",
+    "leaderVersion": "Leader version",
+}
 
 
 def _ask(session: Session, found: dict[str, Any]) -> str:
@@ -47,12 +56,17 @@ def _ask(session: Session, found: dict[str, Any]) -> str:
     try:
         with session.client() as client:
             found["etcd"] = client.server().version
+            cluster = client.cluster()
+            found["cluster"] = (
+                cluster.cluster_uid if cluster else "none: no controller has begun one, or etcd was wiped"
+            )
             leader = client.leader()
             found["leader"] = leader.identity if leader else "none; start one with: berth controller"
             if leader and leader.version:
                 found["leaderVersion"] = leader.version
     except Unavailable as error:
-        return unreachable_message(session.settings.endpoints, str(error)) + tls_hint(session.settings)
+        settings = session.settings
+        return unreachable_message(settings.endpoints, str(error), settings) + tls_hint(settings)
     except (Unreachable, StoreError) as error:
         return str(error)
     return ""

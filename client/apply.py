@@ -1,32 +1,37 @@
 """Apply: from checked documents to what is stored.
 
-    read live + last applied -> merge -> check everything -> write one by one, each comparing mod_revision
+    read live + last applied -> merge -> check everything -> write, each object comparing its mod_revision
 
 Nothing is written before every document, merged with what is stored, is valid and admitted. A write that
 lost a race is read, merged and checked again. The last applied form is written with the object.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby, islice
 from typing import Literal
 
 from pydantic import ValidationError
 
-from client.errors import Contended, ObjectUnreadable, Refused
+from client.errors import ClientError, Contended, ObjectUnreadable, Refused
 from client.merge import changed_paths, three_way, without_nulls
 from client.policy import LivePolicy, read_policy
 from client.reading import at_one_revision, keys_of, read_keys
 from client.views import ObjectView, build_view
 from schemas.errors import InvalidManifest, Problem
 from schemas.keys import Keys, ObjectRef, cluster_ref
-from schemas.kinds import BY_NAME, KINDS
+from schemas.kinds import BY_NAME, KINDS, WrittenObject
 from schemas.manifest import Document
 from schemas.task import LIVE_FIELDS, Task, template_hash
 from store import codec, objects
 from store.api import KeyValue, Put, Store, Txn, unchanged
 from store.codec import Json
+from store.errors import RequestTooLarge, StoreError
 
+ASK_FIRST = 32  # documents whose keys are read in one transaction
 WRITE_TRIES = 4  # as kubectl's patcher
+WRITTEN_TOGETHER = 120  # objects a transaction; etcd takes 128 operations
+MAX_SHARED_BYTES = 200_000  # larger objects go alone
 MAX_TOGETHER_BYTES = 1_400_000  # object and last applied form in one request; etcd takes 1.5 MiB
 
 Action = Literal["created", "configured", "unchanged"]
@@ -65,6 +70,13 @@ class Planned:
         if self.replaced is None:
             return "created"
         return "unchanged" if self.merged == self.replaced else "configured"
+
+    def parsed(self) -> WrittenObject:
+        """Return the model of what would be stored. Raises pydantic.ValidationError."""
+        document = self.document
+        return (
+            document.parsed if self.merged == document.raw else document.kind.model.parse_stored(self.merged)
+        )
 
     @property
     def replaces(self) -> tuple[str, ...]:
@@ -106,12 +118,18 @@ class Applier:
     def plan(self, documents: Iterable[Document]) -> tuple[Planned, ...]:
         """Return what each document would do, in the order of writing. Raises InvalidManifest, Refused."""
         ordered = sorted(documents, key=lambda document: KINDS.index(document.kind))
-        wanted = [key for document in ordered for key in self._keys_for(document)]
-        found = read_keys(self._store, wanted)
+        found = self._read(ordered)
         planned = tuple(self._plan_one(document, found) for document in ordered)
         policy = at_one_revision(self._store, lambda reading: read_policy(reading, self._keys))
         check(planned, policy)
         return planned
+
+    def _read(self, documents: list[Document]) -> dict[str, KeyValue]:
+        """Return what is stored about the documents: of many, first which exist at all, as most may be new."""
+        if len(documents) > ASK_FIRST:
+            specs = read_keys(self._store, [self._keys.spec(document.ref) for document in documents])
+            documents = [each for each in documents if self._keys.spec(each.ref) in specs]
+        return read_keys(self._store, [key for each in documents for key in self._keys_for(each)])
 
     def write(self, planned: Planned) -> ApplyResult:
         """Write one document; on a lost race read, merge and check again."""
@@ -123,13 +141,55 @@ class Applier:
         ref = planned.document.ref
         raise Contended(f"{ref} was changed by others {WRITE_TRIES} times during the apply; apply again")
 
+    def write_all(self, planned: Iterable[Planned]) -> Iterator[ApplyResult]:
+        """Write documents in order, many in a transaction where they allow it, each succeeding or failing alone.
+
+        When one fails, those that were written are told of before the error is raised.
+        """
+        for together, group in groupby(planned, lambda each: self._may_go_together(each)):
+            while some := tuple(islice(group, WRITTEN_TOGETHER)):
+                yield from self._write_together(some) if together and len(some) > 1 else map(self.write, some)
+
+    def _may_go_together(self, planned: Planned) -> bool:
+        return not planned.is_waiting_for_deletion and planned.action != "unchanged"
+
+    def _write_together(self, group: tuple[Planned, ...]) -> Iterator[ApplyResult]:
+        """Write a group; who lost a race, or is too large to share, is written alone, in its turn."""
+        ready = [self._prepare(each) for each in group]
+        answers = iter(objects.write_many(self._store, [each for each in ready if each is not None]))
+        failure: StoreError | ClientError | InvalidManifest | None = None
+        for planned, shared in zip(group, ready, strict=True):
+            answer = next(answers) if shared is not None else None
+            try:
+                if isinstance(answer, objects.Written):
+                    yield self._result(planned)
+                elif isinstance(answer, StoreError):
+                    failure = failure or answer
+                elif failure is None:
+                    yield self.write(planned if answer is None else self.plan((planned.document,))[0])
+            except (StoreError, ClientError, InvalidManifest) as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def _prepare(self, planned: Planned) -> tuple[objects.Prepared, tuple[Put, ...]] | None:
+        """Return the write of one document, None if it is too large to share a transaction."""
+        key = self._keys.spec(planned.document.ref)
+        try:
+            ready = objects.prepare(key, planned.merged, planned.live.spec_kv if planned.live else None)
+        except RequestTooLarge:
+            return None
+        extra = (self._record(planned),) if keeps_applied(planned.document) else ()
+        size_bytes = len(ready.value) + sum(len(put.value) for put in extra)
+        return (ready, extra) if size_bytes <= MAX_SHARED_BYTES else None
+
     def _keys_for(self, document: Document) -> tuple[str, ...]:
         return (*keys_of(document.ref, self._keys), self._keys.applied(document.ref, self._manager))
 
     def _plan_one(self, document: Document, found: Mapping[str, KeyValue]) -> Planned:
         ref = document.ref
         own = {key: found[key] for key in self._keys_for(document) if key in found}
-        live = build_view(document.kind, ref, self._keys, own)
+        live = build_view(document.kind, ref, self._keys, own) if own else None
         if live is None or live.spec_kv is None:
             return Planned(document, None, None, without_nulls(document.raw))
         if live.is_terminating:
@@ -159,24 +219,27 @@ class Applier:
         key = self._keys.spec(planned.document.ref)
         record = self._record(planned)
         fits = len(codec.encode(planned.merged)) + len(record.value) <= MAX_TOGETHER_BYTES
-        extra = (record,) if fits else ()
+        extra = (record,) if fits and keeps_applied(planned.document) else ()
         written = objects.write(
             self._store, key, planned.merged, expect_mod_revision=expected or None, extra=extra
         )
         if isinstance(written, objects.Conflict):
             return None
-        if (
-            not fits
-        ):  # then the record follows; if that is lost, the next apply removes too little, never too much
+        if not fits and keeps_applied(planned.document):
+            # then the record follows; if that is lost, the next apply removes too little, never too much
             self._store.txn(Txn((unchanged(key, written.mod_revision),), (record,)))
-        generation = planned.live.generation + 1 if expected and planned.live else 1
+        return self._result(planned)
+
+    @staticmethod
+    def _result(planned: Planned) -> ApplyResult:
+        generation = planned.live.generation + 1 if planned.replaced is not None and planned.live else 1
         return ApplyResult(planned.document.ref, planned.action, planned.replaces, generation)
 
     def _remember_only(self, planned: Planned) -> ApplyResult | None:
         """The object stays as it is; only the last applied form may have to follow."""
         assert planned.live is not None
         result = ApplyResult(planned.document.ref, "unchanged", (), planned.live.generation)
-        if planned.last_applied == planned.document.raw:
+        if planned.last_applied == planned.document.raw or not keeps_applied(planned.document):
             return result
         compare = unchanged(self._keys.spec(planned.document.ref), planned.live.mod_revision)
         return result if self._store.txn(Txn((compare,), (self._record(planned),))).succeeded else None
@@ -186,13 +249,18 @@ class Applier:
         return Put(self._keys.applied(document.ref, self._manager), codec.encode(document.raw))
 
 
+def keeps_applied(document: Document) -> bool:
+    """Say whether the last applied form is kept: never that of a Secret, of which nothing is kept but its box."""
+    return document.kind.name != "Secret"
+
+
 def check(planned: Iterable[Planned], policy: LivePolicy) -> None:
     """Check what would be stored: each alone, then all tasks against what will exist. Raises InvalidManifest."""
     problems: list[Problem] = []
     tasks: list[tuple[Document, Task]] = []
     for plan in planned:
         try:
-            merged = plan.document.kind.model.parse_stored(plan.merged)
+            merged = plan.parsed()
         except ValidationError as error:
             problems.extend(_merge_problems(plan, error))
             continue

@@ -3,13 +3,15 @@
 Light to import: gRPC is loaded when a connection is opened, and not before.
 """
 
+import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from client.config import Context, choose_context
 from client.errors import BadOption, Unreachable
 
 if TYPE_CHECKING:
@@ -19,13 +21,18 @@ DEFAULT_ENDPOINT = "http://127.0.0.1:2379"
 DEFAULT_PORT = 2379
 DEFAULT_PREFIX = "/berth"
 DEFAULT_NAMESPACE = "default"
+LOCAL_CONTEXT = "local"  # what `berth up` calls the cluster of this machine
 PROBE_BUDGET_S = 1.0  # to find the endpoints that take connections ...
 CALL_TIMEOUT_S = 3.5  # ... and to get an answer: together below the 5 s after which a person gives up
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the cluster is and which namespace is meant when none is named."""
+    """Where the cluster is and which namespace is meant when none is named.
+
+    context: name of the context that any of this came from, "" for none; config_file: where that is written.
+    given: what the command line itself said, for verbs that are about settings.
+    """
 
     endpoints: tuple[str, ...] = (DEFAULT_ENDPOINT,)
     ca_file: str = ""
@@ -33,43 +40,85 @@ class Settings:
     key_file: str = ""
     prefix: str = DEFAULT_PREFIX
     namespace: str = DEFAULT_NAMESPACE
+    context: str = ""
+    config_file: str = field(default="", compare=False)
+    given: Mapping[str, str] = field(default_factory=dict, compare=False, hash=False)
 
 
 def resolve(options: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
-    """Return the settings: an option wins over its environment variable, that over the default.
-
-    options: "etcd", "cacert", "cert", "key", "prefix", "namespace" -> value. Raises BadOption.
-    """
-
-    def value(name: str, default: str) -> str:
-        return options.get(name) or environment.get(f"BERTH_{name.upper()}") or default
-
-    endpoints = tuple(part.strip() for part in value("etcd", DEFAULT_ENDPOINT).split(",") if part.strip())
-    settings = Settings(
-        endpoints,
-        value("cacert", ""),
-        value("cert", ""),
-        value("key", ""),
-        "/" + value("prefix", DEFAULT_PREFIX).strip("/"),
-        value("namespace", DEFAULT_NAMESPACE),
-    )
-    _check(settings)
+    """Return the settings, once the files that they name are there. Raises BadOption."""
+    settings = merge(options, environment)
+    _check_files(settings)
     return settings
 
 
-def _check(settings: Settings) -> None:
+def merge(options: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
+    """Return the settings: an option wins over its environment variable, that over the context and the default.
+
+    options: "etcd", "cacert", "cert", "key", "root", "namespace", "context" -> value. Raises BadOption.
+    """
+    chosen = choose_context(options, environment)
+    context = chosen[1] if chosen else Context("")
+
+    def value(name: str, of_context: str, default: str = "") -> str:
+        return options.get(name) or environment.get(f"BERTH_{name.upper()}") or of_context or default
+
+    endpoints = value("etcd", ",".join(context.etcd), DEFAULT_ENDPOINT).split(",")
+    settings = Settings(
+        tuple(part.strip() for part in endpoints if part.strip()),
+        value("cacert", context.cacert),
+        value("cert", context.cert),
+        value("key", context.key),
+        "/" + value("root", context.prefix, DEFAULT_PREFIX).strip("/"),
+        value("namespace", context.namespace, DEFAULT_NAMESPACE),
+        context.name,
+        str(chosen[0].path) if chosen else "",
+        dict(options),
+    )
+    check_settings(settings)
+    return settings
+
+
+def check_settings(settings: Settings) -> None:
+    """See that the settings make sense; looks at no file. Raises BadOption."""
     if not settings.endpoints:
         raise BadOption("--etcd is empty; write for example --etcd 127.0.0.1:2379")
     if settings.prefix == "/":
-        raise BadOption("--prefix is empty; write for example --prefix /berth")
+        raise BadOption("--root is empty; write for example --root /berth")
     for endpoint in settings.endpoints:
         _address(endpoint)
-    named = (("--cacert", settings.ca_file), ("--cert", settings.cert_file), ("--key", settings.key_file))
-    for option, path in named:
-        if path and not Path(path).is_file():
-            raise BadOption(f"{option} {path}: there is no such file")
     if bool(settings.cert_file) != bool(settings.key_file):
-        raise BadOption("--cert and --key belong together: give both or none")
+        raise BadOption(f"--cert and --key belong together: give both or none{of_context(settings)}")
+
+
+def _check_files(settings: Settings) -> None:
+    named = (("cacert", settings.ca_file), ("cert", settings.cert_file), ("key", settings.key_file))
+    for name, path in named:
+        if not path or Path(path).is_file():
+            continue
+        if settings.context and not settings.given.get(name):
+            raise BadOption(
+                f'context "{settings.context}" names {name} {path}, and there is no such file; '
+                f"{mend_context(settings, name)}"
+            )
+        raise BadOption(f"--{name} {path}: there is no such file")
+
+
+def of_context(settings: Settings) -> str:
+    """Return `` (context "local" in FILE)``, "" without a context."""
+    return f' (context "{settings.context}" in {settings.config_file})' if settings.context else ""
+
+
+def mend_context(settings: Settings, name: str) -> str:
+    """Say how a file of the context is put right; `berth up` makes those of the cluster on this machine."""
+    made = "berth up makes it anew for its own cluster; else " if settings.context == LOCAL_CONTEXT else ""
+    return (
+        f"{made}name another with: berth config set-context {settings.context} --{name} FILE "
+        f"(it is written in {settings.config_file})"
+    )
+
+
+_HOST = re.compile(r"[\w.:%-]+")  # names, IPv4, IPv6 with a zone
 
 
 def _address(endpoint: str) -> tuple[str, int]:
@@ -80,7 +129,7 @@ def _address(endpoint: str) -> tuple[str, int]:
         raise BadOption(
             f"etcd endpoint {endpoint!r} is not of the form host:port or https://host:port"
         ) from None
-    if not url.hostname or url.scheme not in ("", "http", "https"):
+    if not url.hostname or not _HOST.fullmatch(url.hostname) or url.scheme not in ("", "http", "https"):
         raise BadOption(f"etcd endpoint {endpoint!r} is not of the form host:port or https://host:port")
     return url.hostname, port
 
@@ -94,7 +143,7 @@ def with_port(endpoint: str) -> str:
 
 def open_store(settings: Settings) -> "Store":
     """Return a store whose first endpoint takes connections. Raises Unreachable, BadOption."""
-    reachable = _reachable_first(settings.endpoints)
+    reachable = _reachable_first(settings)
     from store.etcd import EtcdOptions, EtcdStore
 
     options = EtcdOptions(
@@ -110,13 +159,15 @@ def open_store(settings: Settings) -> "Store":
         raise BadOption(f"a certificate can't be read: {error}") from None
 
 
-def _reachable_first(endpoints: tuple[str, ...]) -> tuple[str, ...]:
+def _reachable_first(settings: Settings) -> tuple[str, ...]:
     """Order endpoints by whether they take a connection; a list with a dead member then costs no timeout."""
+    endpoints = settings.endpoints
     timeout_s = PROBE_BUDGET_S / len(endpoints)
     failures = {endpoint: _probe(endpoint, timeout_s) for endpoint in endpoints}
     alive = tuple(endpoint for endpoint in endpoints if failures[endpoint] is None)
     if not alive:
-        raise Unreachable(unreachable_message(endpoints, "; ".join(str(why) for why in failures.values())))
+        told = "; ".join(str(why) for why in failures.values())
+        raise Unreachable(unreachable_message(endpoints, told, settings))
     return (*alive, *(endpoint for endpoint in endpoints if endpoint not in alive))
 
 
@@ -124,21 +175,35 @@ def _probe(endpoint: str, timeout_s: float) -> OSError | None:
     try:
         with socket.create_connection(_address(endpoint), timeout_s):
             return None
+    except socket.gaierror as error:
+        host = _address(endpoint)[0]
+        return OSError(f"no host of the name {host!r} is known ({error.strerror})")
     except OSError as error:
         return error
 
 
 def tls_hint(settings: Settings) -> str:
-    """Say what may be missing when a server takes connections but gives no answer; empty with a certificate."""
+    """Say what is wrong with the certificates when a server takes connections but gives no answer; "" for nothing.
+
+    It looks at the files and knocks at the server, within 2 s.
+    """
     if not settings.ca_file:
         return "; if etcd wants TLS, give --cacert (or BERTH_CACERT), and --cert and --key for a client certificate"
+    from client.tls_trouble import explain
+
+    if why := explain(settings.endpoints, settings.ca_file, settings.cert_file, settings.key_file):
+        return f"; {why}{of_context(settings)}"
     return "" if settings.cert_file else "; if etcd wants a client certificate, give --cert and --key"
 
 
-def unreachable_message(endpoints: tuple[str, ...], why: str) -> str:
-    """Say which endpoints were tried and what to do next."""
+def unreachable_message(endpoints: tuple[str, ...], why: str, settings: Settings | None = None) -> str:
+    """Say which endpoints were tried, which context named them, and what to do next."""
     listed = ", ".join(endpoints)
+    if settings is not None and settings.context:
+        is_local = settings.context == LOCAL_CONTEXT
+        then = "start it with: berth up" if is_local else "choose another with: berth config use-context NAME"
+        return f"etcd does not answer at {listed} ({why}){of_context(settings)}; is that cluster up? {then}"
     return (
         f"etcd does not answer at {listed} ({why}); check that it runs (etcdctl --endpoints={listed} endpoint "
-        "health) and that --etcd or BERTH_ETCD names it"
+        "health) and that --etcd, BERTH_ETCD or a context names it, or start a cluster here with: berth up"
     )

@@ -3,34 +3,14 @@
 import difflib
 from typing import Any
 
-import yaml
-
 from client.apply import Planned
-
-_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-
-
-def to_yaml(value: Any) -> str:
-    """Return YAML as the CLI shows it: keys in their order, blocks, no aliases, text as it is."""
-    return str(
-        yaml.dump(
-            value, Dumper=_dumper(), sort_keys=False, allow_unicode=True, default_flow_style=False, width=120
-        )
-    )
-
-
-def _dumper() -> Any:  # PyYAML's dumpers are classes without types
-    class NoAliases(_Dumper):  # type: ignore[misc, valid-type]
-        def ignore_aliases(self, data: object) -> bool:
-            return True
-
-    return NoAliases
+from client.yamltext import to_yaml
 
 
 def unified_diff(planned: Planned) -> str:
     """Return the diff, empty without differences; a line before it names what replaces the task."""
-    before = "" if planned.replaced is None else to_yaml(_ordered(planned.replaced))
-    after = to_yaml(_ordered(planned.merged))
+    before = "" if planned.replaced is None else to_yaml(_ordered(_shown(planned.replaced)))
+    after = to_yaml(_ordered(_shown(planned.merged)))
     if planned.replaced is not None and planned.replaced == planned.merged:
         return ""
     ref = planned.document.ref
@@ -39,6 +19,15 @@ def unified_diff(planned: Planned) -> str:
         before.splitlines(keepends=True), after.splitlines(keepends=True), f"live/{place}", f"merged/{place}"
     )
     return _mark(planned) + "".join(lines)
+
+
+def _shown(raw: dict[str, Any]) -> dict[str, Any]:
+    """Of Secrets only what may be seen."""
+    if raw.get("kind") != "Secret":
+        return raw
+    from client.secrets import masked
+
+    return masked(raw)
 
 
 def _mark(planned: Planned) -> str:

@@ -6,7 +6,8 @@ ClientError
 │   └── ObjectUnreadable   what is stored can't be read, so it is not merged with or patched
 ├── Contended          others wrote the object at every try
 ├── TimedOut           what was waited for did not happen in time
-├── LogsUnavailable    the node that has the logs does not give them
+├── AgentUnavailable   the agent of a node does not answer, or refuses
+│   └── NodeSilent         it does not even take a connection
 ├── Unreachable        no endpoint of etcd answers
 └── BadOption          a selector, an option or an environment variable that can't be used
 """
@@ -36,8 +37,12 @@ class TimedOut(ClientError):
     """What was waited for did not happen in time."""
 
 
-class LogsUnavailable(ClientError):
-    """The node that has the logs does not give them."""
+class AgentUnavailable(ClientError):
+    """The agent of a node does not answer, or refuses."""
+
+
+class NodeSilent(AgentUnavailable):
+    """The agent of a node does not even take a connection."""
 
 
 class Unreachable(ClientError):

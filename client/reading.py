@@ -100,12 +100,14 @@ def read_events(
     reading: Reading, keys: Keys, namespace: str | None, uid: str | None = None
 ) -> tuple[Event, ...]:
     """Return the events of a namespace or of one object, oldest first; unreadable ones are passed over."""
-    events: list[Event] = []
-    for kv in reading.kvs(keys.events_range(namespace, uid)):
-        raw = codec.decode(kv)
-        try:
-            if not isinstance(raw, codec.Unreadable):
-                events.append(Event.parse_stored(raw))
-        except ValueError:
-            continue  # events are a convenience; a broken one hides nothing that matters
-    return tuple(sorted(events, key=lambda event: event.last_timestamp))
+    found = (parse_event(kv) for kv in reading.kvs(keys.events_range(namespace, uid)))
+    return tuple(sorted(filter(None, found), key=lambda event: event.last_timestamp))
+
+
+def parse_event(kv: KeyValue) -> Event | None:
+    """Return the event, None for one that can't be read: it is a convenience, and hides nothing that matters."""
+    raw = codec.decode(kv)
+    try:
+        return None if isinstance(raw, codec.Unreadable) else Event.parse_stored(raw)
+    except ValueError:
+        return None

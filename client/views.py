@@ -6,9 +6,11 @@ as it is stored; models are parsed where a caller asks for them. What can't be r
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from pydantic import ValidationError
 
+from client.errors import ObjectUnreadable
 from schemas.keys import (
     HeartbeatKey,
     Keys,
@@ -19,13 +21,16 @@ from schemas.keys import (
     StatusKey,
     cluster_ref,
 )
-from schemas.kinds import BY_NAME, KINDS, Kind
+from schemas.kinds import BY_NAME, KINDS, Kind, WrittenObject
 from schemas.meta import CLUSTER_NAMESPACE, Model
 from schemas.namespace import BUILTIN_NAMESPACE
+from schemas.node import Node
 from schemas.queue import BUILTIN_QUEUE
 from schemas.report import NodeReport
 from schemas.request import DeleteRequest
+from schemas.secret import has_clear_values
 from schemas.status import NodeStatus, ObjectStatus, TaskStatus
+from schemas.task import Task
 from store import codec
 from store.api import KeyValue
 from store.codec import Json
@@ -35,6 +40,10 @@ BUILTINS = {
     cluster_ref("queues", BUILTIN_QUEUE.metadata.name): BUILTIN_QUEUE,
 }
 """Objects that exist without being written; writing one of that name replaces it."""
+
+IN_CLEAR = (
+    "it holds values in clear, and they are not shown; change them where they are in use, and seal it anew"
+)
 
 _STATUS_MODELS: dict[str, type[Model]] = {"tasks": TaskStatus, "nodes": NodeStatus}
 
@@ -106,6 +115,23 @@ class ObjectView:
         return dict(_metadata(self.raw).get("annotations") or {})
 
     @property
+    def parsed(self) -> WrittenObject:
+        """The object as people wrote it, as a model. Raises ObjectUnreadable."""
+        if not self.raw:
+            raise ObjectUnreadable(f"{self.ref} can't be read: {self.error}")
+        return self.kind.model.parse_stored(self.raw)
+
+    @property
+    def task(self) -> Task:
+        """The task as people wrote it. Raises ObjectUnreadable, and TypeError for an object of another kind."""
+        return _checked(self.parsed, Task)
+
+    @property
+    def node(self) -> Node:
+        """The node as people wrote it; what its agent says is in `report`. Raises as `task` does."""
+        return _checked(self.parsed, Node)
+
+    @property
     def task_status(self) -> TaskStatus | None:
         """The status of a task, or None where there is none of this very task (yet)."""
         status = self.parsed_status
@@ -116,6 +142,15 @@ class ObjectView:
     @property
     def node_status(self) -> NodeStatus | None:
         return self.parsed_status if isinstance(self.parsed_status, NodeStatus) else None
+
+
+M = TypeVar("M", bound=Model)
+
+
+def _checked(found: WrittenObject, wanted: type[M]) -> M:
+    if not isinstance(found, wanted):
+        raise TypeError(f"{found.kind} {found.metadata.name} is no {wanted.__name__}")
+    return found
 
 
 def _metadata(raw: Json) -> Json:
@@ -137,6 +172,8 @@ def parse_object(kind: Kind, ref: ObjectRef, kv: KeyValue) -> Json | codec.Unrea
     if raw["metadata"]["name"] != ref.name:
         told = f"metadata.name is {raw['metadata']['name']!r}, but the key says {ref.name!r}"
         return codec.Unreadable(kv.key, codec.uid_of(raw), told, kv.mod_revision)
+    if has_clear_values(raw):
+        return codec.Unreadable(kv.key, codec.uid_of(raw), IN_CLEAR, kv.mod_revision)
     return raw
 
 

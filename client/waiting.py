@@ -7,11 +7,18 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from client.errors import TimedOut
+from client.naming import not_found
+from client.reading import keys_of, read_object
+from schemas.keys import Keys, ObjectRef
+from schemas.kinds import BY_PLURAL
 from store.api import Store, Watch
 from store.errors import Compacted, WatchLost
+
+if TYPE_CHECKING:
+    from client.wish import Goal
 
 RECHECK_S = 5.0  # a lost wake costs at most this
 T = TypeVar("T")
@@ -61,6 +68,25 @@ class Waiter:
         finally:
             if watch is not None:
                 watch.close()
+
+
+def wait_for(waiter: Waiter, keys: Keys, ref: ObjectRef, goal: "Goal", *, timeout_s: float) -> None:
+    """Wait until an object is in a state. Raises NotFound for one that goes, TimedOut with what was last seen."""
+    kind = BY_PLURAL[ref.plural]
+    seen = ""
+
+    def check() -> bool | None:
+        nonlocal seen
+        view = read_object(waiter.store, kind, ref, keys)
+        if view is None and not goal.waits_for_missing:
+            raise not_found(kind, ref.name, ref.namespace)
+        seen = goal.lacks(view)
+        return None if seen else True
+
+    try:
+        waiter.until(keys_of(ref, keys), check, timeout_s=timeout_s, what=f"for {goal} of {ref}")
+    except TimedOut as error:
+        raise TimedOut(f"{error}; last seen: {seen}; see: berth describe {ref}") from None
 
 
 def _drained(watch: Watch, woken: threading.Event) -> Watch | None:

@@ -25,11 +25,18 @@ STEP_EVERY_S = 1.0  # what the informer asks for
 
 
 def watch_objects(
-    waiter: Waiter, kind: Kind, keys: Keys, namespace: str | None, say: Callable[[str], None]
+    waiter: Waiter,
+    kind: Kind,
+    keys: Keys,
+    namespace: str | None,
+    say: Callable[[str], None],
+    *,
+    only_changes: bool = False,
 ) -> Iterator[tuple[ObjectRef, ObjectView | None]]:
     """Yield every object of a kind, then each one that changed; None for one that is gone. Never ends.
 
-    An outage is told by `say`, once. Raises Rewound, and the store's error when the first listing fails.
+    only_changes: what the first listing holds is left out. An outage is told by `say`, once. Raises
+    Rewound, and the store's error when the first listing fails.
     """
     woken = threading.Event()
     prefixes = prefixes_of(kind, keys, namespace)
@@ -40,13 +47,15 @@ def watch_objects(
     try:
         while True:
             woken.clear()
+            is_first_listing = not informer.synced
             changes = informer.step(waiter.clock())
             if not informer.synced and informer.last_error is not None:
                 raise informer.last_error
             if isinstance(informer.last_error, Unavailable) and not is_away:
                 say(f"the watch waits for etcd, rows may be old: {informer.last_error}")
             is_away = isinstance(informer.last_error, Unavailable)
-            for ref in sorted({ref for change in changes if (ref := _ref_of(kind, keys, change.key))}):
+            shown = () if only_changes and is_first_listing else changes
+            for ref in sorted({ref for change in shown if (ref := _ref_of(kind, keys, change.key))}):
                 cached = {key: kv for key in keys_of(ref, keys) if (kv := informer.get(key)) is not None}
                 yield ref, build_view(kind, ref, keys, cached)
             waiter.pause(woken, STEP_EVERY_S)

@@ -10,6 +10,7 @@ from controller.reconcilers.plan import EventNote, Plan, PutTaskStatus, Waiting
 from controller.reconcilers.task_inputs import TaskInputs, reads_of
 from controller.scheduler.reasons import summarize
 from controller.scheduler.schedule import Placed, Unschedulable
+from controller.sealing import Sealer
 from controller.source import Random
 from controller.view import View
 from controller.writes import Bind, bind_write
@@ -30,12 +31,15 @@ EPOCHS_AN_INCARNATION = 1_000_000  # more than a task is ever bound between two 
 class Binder:
     """Owns what is assumed: decisions on their way to etcd, by task."""
 
-    def __init__(self, view: View, keys: Keys, inputs: InputsOf, outbox: Outbox, source: Random) -> None:
+    def __init__(
+        self, view: View, keys: Keys, inputs: InputsOf, outbox: Outbox, source: Random, sealer: Sealer
+    ) -> None:
         self._view = view
         self._keys = keys
         self._inputs = inputs
         self._outbox = outbox
         self._random = source
+        self._sealer = sealer
         self._assumed: dict[ObjectRef, tuple[str, str]] = {}  # task -> (node, task uid)
 
     def may_bind(self, ref: ObjectRef) -> bool:
@@ -70,12 +74,21 @@ class Binder:
             return False
         uid, epoch = self._random.uid(), next_epoch(inputs)
         binding = new_binding(inputs, waiting.spec, placed.node, epoch, uid, placed.grants)
+        if inputs.pull_secrets.usable:
+            copies = self._sealer.copies(
+                ref.namespace, inputs.pull_secrets.usable, task_uid=inputs.uid, node=placed.node
+            )
+            binding = binding.model_copy(update={"sealed": copies})
         status = _bound_status(inputs, binding, waiting, now)
         bind = Bind(ref, inputs.spec.mod_revision, inputs.status, status, binding, waiting.replaces)
         self._view.nodes[placed.node].usage.assume(inputs.uid, placed.grants)
         self._assumed[ref] = (placed.node, inputs.uid)
         self._outbox.note(ref, inputs.uid, EventNote("Normal", "Scheduled", f"bound to {placed.node}"), now)
-        self._outbox.submit(ref, bind_write(bind, self._keys))
+        models = {
+            self._keys.status(ref): status,
+            self._keys.binding(placed.node, inputs.uid): binding,
+        }
+        self._outbox.submit(ref, bind_write(bind, self._keys), models)
         return True
 
     def forget(self, ref: ObjectRef) -> None:

@@ -4,28 +4,33 @@ import hashlib
 
 from controller.reconcilers.node import NodeInputs
 from controller.reconcilers.policy import PolicyInputs
+from controller.reconcilers.pull_secrets import NO_SECRETS
 from controller.reconcilers.rollup import NodeHealth
 from controller.reconcilers.task_inputs import TaskInputs
 from controller.records import NodeRecord, TaskRecord
+from controller.sealing import Sealer, node_key_of
 from controller.view import View
 from schemas.admission import Admitted, Denied, Policy, admit
 from schemas.keys import ObjectRef
 from schemas.kinds import BY_PLURAL
 from schemas.meta import Model
-from schemas.task import Task
+from schemas.task import Task, template_hash
 from schemas.versioned import Versioned
+from sealing.keys import key_id
 from store.codec import Unreadable
 
 
 class InputsOf:
     """Builds inputs; owns what is derived: node health by this leader's own clock, verdicts by revision."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, sealer: Sealer | None = None) -> None:
         self._view = view
+        self._sealer = sealer or Sealer(view, None)
         self._down_since: dict[str, float] = {}
         self._health: dict[str, NodeHealth] = {}
         self._verdicts: dict[ObjectRef, tuple[int, Admitted | Denied]] = {}
         self._hashes: dict[str, tuple[str, str]] = {}
+        self._templates: dict[ObjectRef, tuple[int, str]] = {}
         self._policy: Policy | None = None
 
     def of_task(self, ref: ObjectRef) -> TaskInputs | None:
@@ -34,6 +39,7 @@ class InputsOf:
         cluster = self._view.cluster
         if record is None:
             self._verdicts.pop(ref, None)
+            self._templates.pop(ref, None)
             return None
         if self._view.is_frozen(record) or not isinstance(cluster, Versioned):
             return None
@@ -49,7 +55,15 @@ class InputsOf:
             nodes=self._health,
             incarnation=cluster.value.incarnation,
             access_hash=self.access_hash(ref.namespace),
+            known_template=self._template(ref, spec) if spec else "",
+            pull_secrets=self._sealer.pull_secrets(ref.namespace, spec.value.spec) if spec else NO_SECRETS,
         )
+
+    def _template(self, ref: ObjectRef, spec: Versioned[Task]) -> str:
+        known = self._templates.get(ref)
+        if known is None or known[0] != spec.mod_revision:
+            known = self._templates[ref] = (spec.mod_revision, template_hash(spec.raw["spec"]))
+        return known[1]
 
     def _verdict(self, ref: ObjectRef, spec: Versioned[Task]) -> Admitted | Denied | None:
         if self._names_unreadable(ref, spec.value):
@@ -61,6 +75,8 @@ class InputsOf:
 
     def _names_unreadable(self, ref: ObjectRef, task: Task) -> bool:
         """What names something unreadable is frozen: it is neither admitted nor denied."""
+        if not self._view.unreadable:
+            return False
         namespace = self._admission_policy().namespaces.get(ref.namespace)
         queue = task.spec.queue or (namespace.spec.default_queue if namespace else "")
         named = {("namespaces", ref.namespace), ("queues", queue)}
@@ -96,6 +112,7 @@ class InputsOf:
     def _health_of(self, record: NodeRecord) -> NodeHealth:
         report = record.report.value if isinstance(record.report, Versioned) else None
         down_since = self._down_since.get(record.name)
+        public_key = node_key_of(record)
         return NodeHealth(
             name=record.name,
             down_since=down_since,
@@ -103,6 +120,7 @@ class InputsOf:
             fenced=down_since is not None and _is_fenced(record),
             address=report.address if report else "",
             api_address=report.api_address if report else "",
+            key_id=key_id(public_key) if public_key else "",
         )
 
     def access_hash(self, namespace: str) -> str:
@@ -148,7 +166,7 @@ class InputsOf:
 
     def of_policy(self, ref: ObjectRef) -> PolicyInputs | None:
         """Return the inputs of a namespace, queue or priority class."""
-        record = self._view.policies.get(ref)
+        record = self._view.policies.get(ref) or self._view.secrets.get(ref)
         if record is None or isinstance(record.spec, Unreadable):
             return None
         spec = record.spec
@@ -164,7 +182,13 @@ class InputsOf:
         )
 
     def _users(self, ref: ObjectRef) -> tuple[ObjectRef, ...]:
-        return tuple(task for task, record in sorted(self._view.tasks.items()) if self._uses(record, ref))
+        """A Secret may go at any time, as in Kubernetes: who names it waits. A namespace goes when it is empty."""
+        if ref.plural == "secrets":
+            return ()
+        within = (secret for secret in self._view.secrets if secret.namespace == ref.name)
+        secrets = sorted(within) if ref.plural == "namespaces" else []
+        tasks = (task for task, record in sorted(self._view.tasks.items()) if self._uses(record, ref))
+        return (*tasks, *secrets)
 
     def _uses(self, record: TaskRecord, ref: ObjectRef) -> bool:
         if ref.plural == "namespaces":
@@ -177,6 +201,10 @@ class InputsOf:
         verdict = self._verdict(record.ref, record.spec)
         queue = verdict.spec.queue if isinstance(verdict, Admitted) else spec.queue
         return queue == ref.name
+
+    def expect(self, key: str, value: bytes, model: Model, *, settles: bool) -> None:
+        """Note what a value on its way to the store says; settles: nothing is left to plan when it is there."""
+        self._view.expect(key, value, model, settles=settles)
 
     def status_of(self, ref: ObjectRef) -> Versioned[Model] | None:
         """Return the stored status of a task or node, for the writer to patch."""

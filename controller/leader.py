@@ -25,6 +25,7 @@ from controller.recovery import Recovery
 from controller.scheduler.reasons import Cure
 from controller.scheduler.schedule import Placed, Policy
 from controller.scheduling import Scheduling
+from controller.sealing import Sealer
 from controller.source import Random
 from controller.view import View
 from controller.workqueue import WorkQueue
@@ -33,6 +34,7 @@ from schemas.keys import Keys, ObjectRef, cluster_ref
 from schemas.meta import find_condition
 from schemas.status import TaskStatus
 from schemas.versioned import Versioned
+from sealing.keys import KeyPair
 from store.batch import Applied, Conflict, FencedOff, Unknown
 from store.errors import OutcomeUnknown
 from store.fence import Fence
@@ -40,6 +42,8 @@ from store.reflector import Change
 
 log = logging.getLogger(__name__)
 
+MANY_NODES = 50  # from so many on, a cycle costs enough that tasks are gathered for it
+CYCLE_PAUSE_S = 50e-6  # a node; a cycle looks at each, which takes some 10 microseconds
 KEYS_A_STEP = 500  # so that one step stays short and writes flow meanwhile
 
 
@@ -69,6 +73,7 @@ class Term:
         *,
         saw_rewind: bool,
         now: float,
+        key_pair: KeyPair | None = None,
     ) -> None:
         self._view = view
         self._keys = keys
@@ -76,14 +81,23 @@ class Term:
         self._seed = random_source.seed
         self._queue: WorkQueue[ObjectRef] = WorkQueue(random.Random(random_source.seed))
         self._scheduling = Scheduling(policy)
-        self._inputs = InputsOf(view)
+        self._sealer = Sealer(view, key_pair)
+        self._inputs = InputsOf(view, self._sealer)
         self._outbox = Outbox(fence, keys, writer, recorder, self._inputs)
-        self._binder = Binder(view, keys, self._inputs, self._outbox, random_source)
+        self._binder = Binder(view, keys, self._inputs, self._outbox, random_source, self._sealer)
         self._recovery = Recovery(
-            view, keys, self._outbox, random_source, self._rebuild, saw_rewind=saw_rewind, now=now
+            view,
+            keys,
+            self._outbox,
+            random_source,
+            self._rebuild,
+            saw_rewind=saw_rewind,
+            now=now,
+            public_key=key_pair.public if key_pair else None,
         )
         self._freed: dict[str, int] = {}
         self._policy_is_new = False
+        self._cycle_at = 0.0
         self._has_looked = False  # at every object once, so that what waits is known and can be put in order
         self.fenced_off = False
         self.lost_track = False
@@ -96,7 +110,7 @@ class Term:
             self._queue.add(cluster_ref("nodes", name))
         for ref in sorted(self._view.tasks):
             self._queue.add(ref)
-        for ref in sorted(self._view.policies):
+        for ref in sorted((*self._view.policies, *self._view.secrets)):
             self._queue.add(ref)
 
     # Taking changes in
@@ -110,6 +124,8 @@ class Term:
                     self._release_policies()
             elif ref.plural == "nodes":
                 self._node_changed(ref.name, now)
+            elif ref.plural == "secrets":
+                self._release_policies()
             elif ref.plural in ("namespaces", "queues", "priorityclasses"):
                 self._policy_is_new = True
         if change.key == self._keys.cluster:
@@ -177,9 +193,12 @@ class Term:
         self._notice_freed()
         more = self._plan_some(now)
         self._has_looked = self._has_looked or not more
-        if self._has_looked:
+        if self._has_looked and now >= self._cycle_at:
             self._schedule(now)
-        return now if more else self._queue.next_due()
+        if more:
+            return now
+        timers = (self._queue.next_due(), self._cycle_at if now < self._cycle_at else None)
+        return min((timer for timer in timers if timer is not None), default=None)
 
     def _settle(self, now: float) -> None:
         """Take the outcomes of writes in."""
@@ -230,9 +249,11 @@ class Term:
             ref = self._queue.get(now)
             if ref is None:
                 return False
-            with self._isolated(ref, now):
+            try:
                 if not self._outbox.ledger.blocks(ref):
                     self._plan_one(ref, now)
+            except Exception:
+                self._went_wrong(ref, now)
             self._queue.done(ref)
         return len(self._queue) > 0
 
@@ -244,7 +265,7 @@ class Term:
         self.counters.planned += 1
         if not plan.intents:
             self._queue.forget(ref)
-        self._outbox.submit_plan(plan, now)
+        self._outbox.submit_plan(self._sealer.fill(plan), now)
         if plan.requeue_at is not None and plan.requeue_at != float("inf"):
             self._queue.add_after(ref, plan.requeue_at)
         if plan.waiting is not None and not plan.intents:
@@ -274,6 +295,8 @@ class Term:
         if not refs:
             return
         decisions = self._scheduling.cycle(self._view, refs, now, self._seed)
+        if len(self._view.nodes) >= MANY_NODES:
+            self._cycle_at = now + CYCLE_PAUSE_S * len(self._view.nodes)
         for placed in decisions.placed:
             with self._isolated(placed.task.ref, now):
                 self._bind(placed, now)
@@ -302,9 +325,12 @@ class Term:
         try:
             yield
         except Exception:
-            self.counters.errors += 1
-            log.exception("planning failed subject=%s", ref)
-            self._queue.retry(ref, now)
+            self._went_wrong(ref, now)
+
+    def _went_wrong(self, ref: ObjectRef, now: float) -> None:
+        self.counters.errors += 1
+        log.exception("planning failed subject=%s", ref)
+        self._queue.retry(ref, now)
 
     def _rebuild(self, now: float) -> bool:
         """Write what is left to rebuild; say whether there was anything."""

@@ -13,6 +13,7 @@ class Ledger:
         self._unseen: list[tuple[int, ObjectRef]] = []
         self._seen_at: dict[ObjectRef, int] = {}
         self._deferred: set[ObjectRef] = set()
+        self._released: set[ObjectRef] = set()  # of which a write has ended since `reached` looked
 
     def sent(self, ref: ObjectRef) -> None:
         """Note that a write about `ref` was handed over."""
@@ -25,6 +26,7 @@ class Ledger:
             self._under_way[ref] = left
         else:
             self._under_way.pop(ref, None)
+            self._released.add(ref)
         if revision is not None:
             self._seen_at[ref] = max(revision, self._seen_at.get(ref, 0))
             heapq.heappush(self._unseen, (revision, ref))
@@ -44,7 +46,8 @@ class Ledger:
             if self._seen_at.get(ref) == written_at:
                 del self._seen_at[ref]
                 seen.append(ref)
-        ready = [ref for ref in self._deferred if ref not in self._under_way and ref not in self._seen_at]
+        released, self._released = self._released.union(seen) & self._deferred, set()
+        ready = [ref for ref in released if ref not in self._under_way and ref not in self._seen_at]
         self._deferred.difference_update(ready)
         return seen, sorted(ready)
 

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from controller.errors import CannotStart
 from controller.manager import Controller, ControllerSettings
@@ -16,9 +17,11 @@ from controller.scheduler.schedule import Policy
 from controller.scheduler.scores import Strategy
 from controller.server import ApiServer, address_of, bind_socket
 from controller.source import Random
+from sealing.errors import BadKey
+from sealing.keys import KeyPair, load_key_pair
 from store.api import Store
 from store.errors import PermissionDenied, Rewound, ServerTooOld, StoreError
-from store.loop import Supervisor, steady_clock
+from store.loop import Supervisor, calm_collector, steady_clock
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,7 @@ class ControllerOptions:
 
     etcd: endpoints. cacert, cert, key: files for TLS. listen: host:port of the read API, port 0 for any.
     identity: name shown as leader. score: how nodes are chosen. lease_ttl_s: seconds until a dead leader is replaced.
+    secret_key: file of the private key that opens Secrets; None: tasks that need one wait.
     """
 
     etcd: tuple[str, ...]
@@ -41,11 +45,17 @@ class ControllerOptions:
     score: Strategy = "binpack"
     lease_ttl_s: int = 10
     version: str = ""
+    secret_key: Path | None = None
 
 
 def run_controller(options: ControllerOptions) -> int:
     """Run until SIGTERM or SIGINT; return the exit code. Errors that a person must mend print one line."""
     stopping = threading.Event()
+    calm_collector()
+    try:
+        key_pair = load_key_pair(options.secret_key) if options.secret_key else None
+    except (OSError, BadKey) as error:
+        return _fail(f"--secret-key: {error}")
     try:
         listener = bind_socket(options.listen)
     except (OSError, ValueError) as error:
@@ -54,7 +64,7 @@ def run_controller(options: ControllerOptions) -> int:
         current: list[Controller] = []
         server = ApiServer(listener, lambda: current[-1])
         try:
-            return _run_lives(options, address_of(listener), stopping, current, server)
+            return _run_lives(options, key_pair, address_of(listener), stopping, current, server)
         except (CannotStart, ServerTooOld, PermissionDenied, OSError) as error:
             return _fail(str(error))
         finally:
@@ -65,6 +75,7 @@ def run_controller(options: ControllerOptions) -> int:
 
 def _run_lives(
     options: ControllerOptions,
+    key_pair: KeyPair | None,
     address: str,
     stopping: threading.Event,
     current: list[Controller],
@@ -75,7 +86,7 @@ def _run_lives(
     while not stopping.is_set():
         store = open_store(options)
         try:
-            life = _Life(store, options, address, saw_rewind)
+            life = _Life(store, options, key_pair, address, saw_rewind)
             current[:] = [life.controller]
             if not server.started:
                 server.start()
@@ -99,7 +110,14 @@ def open_store(options: ControllerOptions) -> Store:
 class _Life:
     """One controller between two rewinds: its actors in threads."""
 
-    def __init__(self, store: Store, options: ControllerOptions, address: str, saw_rewind: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        options: ControllerOptions,
+        key_pair: KeyPair | None,
+        address: str,
+        saw_rewind: bool,
+    ) -> None:
         self._clock = steady_clock()
         self._supervisor = Supervisor(self._clock)
         wakes = {"core": threading.Event()}
@@ -110,6 +128,7 @@ class _Life:
             version=options.version,
             lease_ttl_s=options.lease_ttl_s,
             policy=Policy(options.score),
+            key_pair=key_pair,
         )
         source = Random(lambda: str(uuid.uuid4()), lambda: secrets.token_urlsafe(32), secrets.randbits(32))
         self.controller = Controller(
@@ -123,14 +142,14 @@ class _Life:
     def run(self, stopping: threading.Event) -> bool:
         """Run until `stopping`; return True if history was rewound. Other errors are raised."""
         self._supervisor.start()
-        while not stopping.wait(0.5) and not self._supervisor.wait(0.0):
+        while not stopping.wait(0.5) and not self._supervisor.wait(0.0) and self.controller.refusal is None:
             pass
         lingering = self._supervisor.stop()
         if lingering:  # a call to the store hangs; its thread still owns what resigning would touch
             log.warning("not resigned, the lease will expire; still busy=%s", ",".join(lingering))
         else:
             self._leave()
-        error = self._supervisor.error
+        error = self._supervisor.error or self.controller.refusal
         if isinstance(error, Rewound):
             log.warning("history was rewound, beginning afresh error=%s", error)
             return True

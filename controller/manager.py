@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from controller.compactor import Compactor
 from controller.electing import LEASE_TTL_S, Electing
+from controller.errors import CannotStart
 from controller.leader import Term
 from controller.recorder import Recorder
 from controller.scheduler.schedule import Policy
@@ -19,6 +20,7 @@ from controller.writer import Writer
 from schemas.cluster import LeaderInfo
 from schemas.keys import Keys
 from schemas.versioned import Versioned
+from sealing.keys import KeyPair, key_id
 from store.api import Store
 from store.election import Leader
 from store.errors import Unavailable
@@ -37,6 +39,7 @@ class ControllerSettings:
 
     prefix: root of all keys. identity: shown as the leader's name. api_address: where its read API answers.
     lease_ttl_s: seconds after which a dead leader is replaced. strategy: binpack or spread.
+    key_pair: the cluster's, which opens Secrets; None leads too, and tasks that need a Secret wait.
     """
 
     identity: str
@@ -45,6 +48,7 @@ class ControllerSettings:
     version: str = ""
     lease_ttl_s: int = LEASE_TTL_S
     policy: Policy = field(default_factory=Policy)
+    key_pair: KeyPair | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class Controller:
         self.compactor = Compactor(store, self.keys, self._fence)
         self._recorder = Recorder(store, self.keys, settings.identity)
         self.term: Term | None = None
+        self.refusal: CannotStart | None = None  # why it must not lead; its shell ends it
 
     @property
     def actors(self) -> tuple[Actor, ...]:
@@ -107,6 +112,10 @@ class Controller:
         if self.informer.refusal is not None:
             raise self.informer.refusal
         self._tell_outage()
+        self._check_key()
+        if self.refusal is not None:
+            self._end_term()
+            return now + IDLE_STEP_S
         if 0 < incarnation < self._incarnation:
             self._saw_rewind = False  # the rewind has been answered, by this controller or another
         self._follow_election(now)
@@ -116,6 +125,17 @@ class Controller:
             log.warning("term is over identity=%s reason=%s", self._settings.identity, why)
             self._end_term()
         return min(self.informer.next_step_at(now), now + IDLE_STEP_S if due is None else due)
+
+    def _check_key(self) -> None:
+        """Two keys in one cluster would make Secrets come and go with the leader: one with another key leads never."""
+        pair, cluster = self._settings.key_pair, self.view.cluster
+        published = cluster.value.public_key if isinstance(cluster, Versioned) else None
+        if pair is not None and published is not None and published != pair.public:
+            self.refusal = CannotStart(
+                f"the key of --secret-key is {pair.id}, but secrets of this cluster are sealed to {key_id(published)}; "
+                "start this controller with the cluster's key file, or, if that is lost for good: "
+                "berth secret forget-key --force, and apply all secrets again"
+            )
 
     def _tell_outage(self) -> None:
         """Say once when the store stops answering, and when it answers again."""
@@ -144,6 +164,7 @@ class Controller:
                 self._random,
                 saw_rewind=self._saw_rewind,
                 now=now,
+                key_pair=self._settings.key_pair,
             )
 
     def _may_lead(self, fence: Fence) -> bool:

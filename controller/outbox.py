@@ -4,19 +4,25 @@ It owns the ledger of writes under way, so that nothing is planned again before 
 """
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from controller.inputs import InputsOf
 from controller.ledger import Ledger
-from controller.reconcilers.plan import EventNote, Plan
+from controller.reconcilers.plan import EventNote, Plan, PutTaskStatus
 from controller.recorder import EVENT_REF, Recorder
 from controller.writer import Writer
 from controller.writes import write_of
 from schemas.keys import Keys, ObjectRef
+from schemas.meta import Model
+from store.api import Put
 from store.batch import FencedOff, Outcome, Unknown, Write
 from store.errors import LeaseExpired
 from store.fence import Fence
 
 log = logging.getLogger(__name__)
+
+NO_MODELS: Mapping[str, Model] = MappingProxyType({})
 
 
 class Outbox:
@@ -32,8 +38,21 @@ class Outbox:
         self._recorder = recorder
         self._inputs = inputs
 
-    def submit(self, ref: ObjectRef, write: Write) -> None:
-        """Hand over one write about `ref`."""
+    def submit(
+        self,
+        ref: ObjectRef,
+        write: Write,
+        models: Mapping[str, Model] = NO_MODELS,
+        *,
+        settles: bool = False,
+    ) -> None:
+        """Hand over one write about `ref`. models: key -> what is put there, so that it need not be parsed again.
+
+        settles: once it is seen, nothing is left to plan about `ref`, unless something else happens to it.
+        """
+        for op in write.ops:
+            if isinstance(op, Put) and op.key in models:
+                self._inputs.expect(op.key, op.value, models[op.key], settles=settles)
         self.ledger.sent(ref)
         self._writer.submit(self.fence, [write])
 
@@ -43,7 +62,13 @@ class Outbox:
             self.note(plan.ref, plan.uid, note, now)
         write = write_of(plan, self._keys, self._inputs.status_of(plan.ref))
         if write is not None:
-            self.submit(plan.ref, write)
+            statuses = [each for each in plan.intents if isinstance(each, PutTaskStatus)]
+            models = {self._keys.status(plan.ref): each.status for each in statuses}
+            rolled_up = len(statuses) == len(plan.intents) and all(each.status.node for each in statuses)
+            settles = (
+                rolled_up and plan.waiting is None
+            )  # of a task without a place it may be the first step only
+            self.submit(plan.ref, write, models, settles=settles)
 
     def note(self, ref: ObjectRef, uid: str, note: EventNote, now: float) -> None:
         """Log a note about an object and record it as an event."""

@@ -3,23 +3,25 @@
 A repeat within the folding window raises a count instead of making a new key; the count starts anew with a new leader.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 from controller.reconcilers.plan import EventNote
-from schemas.canonical import canonical_hash
 from schemas.event import Event
 from schemas.keys import Keys, ObjectRef
 from schemas.meta import CLUSTER_NAMESPACE
 from schemas.timestamps import format_time
 from store.api import Put, Store
 from store.batch import Write
-from store.codec import encode
 from store.errors import Rewound, StoreError
 
 EVENT_TTL_S = 3600  # as in Kubernetes
 LEASE_SPAN_S = 600  # one lease serves the events of ten minutes
 FLUSH_EVERY_S = 1.0
-MAX_REMEMBERED = 4096  # folded events; older ones are forgotten first
+MAX_A_FLUSH = (
+    1000  # events are for people and give way to what runs: a storm of them is written over some seconds
+)
+MAX_REMEMBERED = 20_000  # folded events, of 1 KB each; older ones are forgotten first
 EVENT_REF = ObjectRef("events", CLUSTER_NAMESPACE, "events")
 
 
@@ -44,7 +46,8 @@ class Recorder:
 
     def note(self, ref: ObjectRef, kind: str, uid: str, note: EventNote, now: float) -> None:
         """Take one note about an object in."""
-        digest = canonical_hash([note.type, note.reason, note.message])
+        told = f"{note.type}\n{note.reason}\n{note.message}"
+        digest = hashlib.sha256(told.encode(errors="replace")).hexdigest()[:16]
         key = self._keys.event(ref.namespace, uid or "unknown", self._source, digest)
         moment = format_time(now)
         folded = self._events.pop(key, None)
@@ -85,14 +88,13 @@ class Recorder:
             except StoreError:
                 return []  # events wait; nothing depends on them
             self._lease_until = now + LEASE_SPAN_S
+        due, self._dirty = self._dirty[:MAX_A_FLUSH], self._dirty[MAX_A_FLUSH:]
         writes = []
-        for key in self._dirty:
+        for key in due:
             folded = self._events.get(key)
             if folded is not None:
                 folded.dirty = False
-                value = encode(folded.event.to_json())
-                writes.append(Write(EVENT_REF, (), (Put(key, value, self._lease_id),)))
-        self._dirty.clear()
+                writes.append(Write(EVENT_REF, (), (Put(key, folded.event.to_bytes(), self._lease_id),)))
         return writes
 
     def lease_lost(self) -> None:

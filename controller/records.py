@@ -10,6 +10,7 @@ from schemas.meta import Model
 from schemas.node import Node
 from schemas.report import Heartbeat, NodeReport, TaskReport
 from schemas.request import DeleteRequest, FenceRequest
+from schemas.secret import Secret
 from schemas.status import NodeStatus, TaskStatus
 from schemas.task import Task
 from schemas.versioned import Versioned
@@ -57,6 +58,15 @@ class NodeRecord:
     usage: NodeUsage = field(default_factory=NodeUsage)
     reported: set[str] = field(default_factory=set)  # task uids
     unreadable: set[str] = field(default_factory=set)  # task uids whose binding here can't be read
+
+
+@dataclass(slots=True)
+class SecretRecord:
+    """A Secret, and the wish to delete it."""
+
+    ref: ObjectRef
+    spec: Slot[Secret] = None
+    delete: Slot[DeleteRequest] = None
 
 
 @dataclass(slots=True)

@@ -39,6 +39,7 @@ class Recovery:
         *,
         saw_rewind: bool,
         now: float,
+        public_key: str | None = None,
     ) -> None:
         self._view = view
         self._key = keys.cluster
@@ -46,6 +47,7 @@ class Recovery:
         self._random = source
         self._rebuild = rebuild
         self._saw_rewind = saw_rewind
+        self._public_key = public_key
         self._known = view.cluster.value if isinstance(view.cluster, Versioned) else None
         in_recovery = saw_rewind or (self._known is not None and self._known.recovering)
         self._due = now + RECOVERY_WAIT_S if in_recovery else now
@@ -76,10 +78,16 @@ class Recovery:
             self._due = now + RECOVERY_WAIT_S
             return False
         if not cluster.value.recovering:
+            self._publish_key(cluster)
             return True
         if now >= self._due and self._may_rebuild(incarnation, reports) and not self._rebuild(now):
             self._put(cluster, cluster.value.model_copy(update={"recovering": False}))
         return False
+
+    def _publish_key(self, cluster: Versioned[Cluster]) -> None:
+        """Say which key secrets are to be sealed to; one that is published already is never replaced here."""
+        if self._public_key and cluster.value.public_key is None:
+            self._put(cluster, cluster.value.model_copy(update={"public_key": self._public_key}))
 
     def _may_rebuild(self, incarnation: int, reports: dict[str, NodeReport]) -> bool:
         nodes = self._view.nodes.items()

@@ -5,11 +5,12 @@ parsed is kept as Unreadable and freezes what it names; it is never taken for ab
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from controller.records import NodeRecord, PolicyRecord, Site, Slot, TaskRecord
+from controller.records import NodeRecord, PolicyRecord, SecretRecord, Site, Slot, TaskRecord
 from schemas.binding import Binding
 from schemas.cluster import AccessToken, Cluster
 from schemas.keys import (
@@ -38,15 +39,25 @@ from schemas.priority import PriorityClass
 from schemas.queue import BUILTIN_QUEUE, Queue
 from schemas.report import Heartbeat, NodeReport, TaskReport
 from schemas.request import DeleteRequest, FenceRequest
+from schemas.secret import Secret
 from schemas.state import FINISHED, ContainerState
 from schemas.status import NodeStatus, TaskStatus
 from schemas.task import Task
 from schemas.versioned import Versioned
 from store.api import KeyValue
-from store.codec import Unreadable, decode, decode_object, uid_of
+from store.codec import RawJson, Unreadable, decode, decode_object, uid_of
 from store.reflector import Change
 
 M = TypeVar("M", bound=Model)
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """A value that this leader writes, and what it says."""
+
+    value: bytes
+    model: Model
+    settles: bool
 
 
 class View:
@@ -58,8 +69,10 @@ class View:
         self.tasks: dict[ObjectRef, TaskRecord] = {}
         self.nodes: dict[str, NodeRecord] = {}
         self.policies: dict[ObjectRef, PolicyRecord] = {}
+        self.secrets: dict[ObjectRef, SecretRecord] = {}
         self.access: dict[str, Slot[AccessToken]] = {}
         self.unreadable: dict[str, Unreadable] = {}
+        self._expected: dict[str, _Expected] = {}
         self._site_ref: dict[tuple[str, Site], ObjectRef] = {}
         self._placed: dict[Site, TaskStatus] = {}
         self._place_of: dict[ObjectRef, Site] = {}
@@ -130,12 +143,13 @@ class View:
         """Decode one value; what can't be decoded is noted as Unreadable."""
         if kv is None:
             return None
+        expected = self._expected.pop(kv.key, None)
+        if expected is not None and expected.value == kv.value and isinstance(expected.model, model):
+            return self._readable(expected.model, kv)
         raw = decoder(kv)
         if isinstance(raw, dict):
             try:
-                value = model.parse_stored(raw)
-                self.unreadable.pop(kv.key, None)
-                return Versioned(value, raw, kv.create_revision, kv.mod_revision, kv.version)
+                return self._readable(model.parse_stored(raw), kv)
             except ValidationError as error:
                 first = error.errors(include_url=False)[0]
                 where = ".".join(str(part) for part in first["loc"])
@@ -143,6 +157,21 @@ class View:
         assert isinstance(raw, Unreadable)
         self.unreadable[kv.key] = raw
         return raw
+
+    def _readable(self, value: M, kv: KeyValue) -> Versioned[M]:
+        self.unreadable.pop(kv.key, None)
+        return Versioned(value, RawJson(kv.value), kv.create_revision, kv.mod_revision, kv.version)
+
+    def expect(self, key: str, value: bytes, model: Model, *, settles: bool = False) -> None:
+        """Note what `value`, on its way to `key`, says: if the store shows these very bytes, they need no parsing.
+
+        settles: nor is there anything left to plan for the object, as far as this value goes.
+        """
+        self._expected[key] = _Expected(value, model, settles)
+
+    def _is_settled_by(self, kv: KeyValue | None) -> bool:
+        expected = self._expected.get(kv.key) if kv is not None else None
+        return expected is not None and kv is not None and expected.settles and expected.value == kv.value
 
     def _record(self, ref: ObjectRef) -> TaskRecord:
         record = self.tasks.get(ref)
@@ -156,7 +185,10 @@ class View:
         return (record.ref,)
 
     def _node(self, name: str) -> NodeRecord:
-        return self.nodes.setdefault(name, NodeRecord(name))
+        record = self.nodes.get(name)
+        if record is None:
+            record = self.nodes[name] = NodeRecord(name)
+        return record
 
     def _set_spec(self, ref: ObjectRef, kv: KeyValue | None) -> tuple[ObjectRef, ...]:
         if ref.plural == "tasks":
@@ -165,6 +197,8 @@ class View:
                 kv, self._read(Task, kv, decode_object), lambda v: _names(v.metadata, ref)
             )
             return self._touched(record)
+        if ref.plural == "secrets":
+            return self._set_secret(ref, kv)
         if ref.namespace != CLUSTER_NAMESPACE:
             return ()
         if ref.plural == "nodes":
@@ -180,8 +214,18 @@ class View:
             del self.policies[ref]
         return (ref,)
 
+    def _set_secret(self, ref: ObjectRef, kv: KeyValue | None) -> tuple[ObjectRef, ...]:
+        """Take a Secret in; it concerns itself and the tasks that name it."""
+        secret = self.secrets.setdefault(ref, SecretRecord(ref))
+        secret.spec = self._matching(kv, self._read(Secret, kv, decode_object), lambda v: _is_named(v, ref))
+        if secret.spec is None and secret.delete is None:
+            del self.secrets[ref]
+        users = (task for task, record in self.tasks.items() if _pulls_with(record, ref))
+        return (ref, *sorted(users))
+
     def _set_status(self, ref: ObjectRef, kv: KeyValue | None) -> tuple[ObjectRef, ...]:
         record = self._record(ref)
+        is_settled = self._is_settled_by(kv)
         slot = self._read(TaskStatus, kv)
         if isinstance(slot, Unreadable):
             record.status = slot  # it goes on to hold the room that it held
@@ -196,7 +240,7 @@ class View:
         for site in {before, after} - {None}:
             assert site is not None
             self._account(site)
-        return self._touched(record)
+        return () if is_settled else self._touched(record)
 
     def _matching(self, kv: KeyValue | None, slot: Slot[M], matches: Callable[[M], bool]) -> Slot[M]:
         """A value that names another object than its key does is somebody's mistake: unreadable."""
@@ -216,6 +260,11 @@ class View:
             return self._touched(record)
         if ref.plural == "nodes":
             self._node(ref.name).delete = slot
+        elif ref.plural == "secrets":
+            secret = self.secrets.setdefault(ref, SecretRecord(ref))
+            secret.delete = slot
+            if secret.spec is None and secret.delete is None:
+                del self.secrets[ref]
         elif ref.plural in _POLICY_MODELS:
             policy = self.policies.setdefault(ref, PolicyRecord(ref))
             policy.delete = slot
@@ -344,6 +393,13 @@ def _placed_at(status: Slot[TaskStatus]) -> Site | None:
 def _names(metadata: ObjectMeta, ref: ObjectRef) -> bool:
     namespace = metadata.namespace if ref.namespace != CLUSTER_NAMESPACE else ref.namespace
     return (metadata.name, namespace) == (ref.name, ref.namespace)
+
+
+def _pulls_with(record: TaskRecord, secret: ObjectRef) -> bool:
+    """Say whether the task names this Secret."""
+    if record.ref.namespace != secret.namespace or not isinstance(record.spec, Versioned):
+        return False
+    return any(each.name == secret.name for each in record.spec.value.spec.image_pull_secrets)
 
 
 def _is_named(value: Model, ref: ObjectRef) -> bool:

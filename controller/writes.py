@@ -5,6 +5,7 @@ Raw JSON stays: an existing value is patched with what this version knows, so th
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from controller.reconcilers.plan import (
     AdoptBinding,
@@ -14,12 +15,14 @@ from controller.reconcilers.plan import (
     Plan,
     PutCluster,
     PutNodeStatus,
+    PutSealed,
     PutTaskStatus,
     RemoveBinding,
     RemoveNodeReports,
     RemoveObject,
     RemoveRequest,
     ReplaceBinding,
+    SealBinding,
     StopBinding,
     UpdateBinding,
 )
@@ -48,9 +51,14 @@ class Bind:
 
 def merged(before: Versioned[Model] | None, model: Model) -> bytes:
     """Return `model` as JSON over the stored object: known fields replaced, unknown ones kept."""
-    known = {field.alias or name for name, field in type(model).model_fields.items()}
-    kept = {key: value for key, value in (before.raw if before else {}).items() if key not in known}
-    return encode({**kept, **model.to_json()})
+    known = _names_of(type(model))
+    kept = {key: value for key, value in before.raw.items() if key not in known} if before else {}
+    return encode({**kept, **model.to_json()}) if kept else model.to_bytes()
+
+
+@cache
+def _names_of(model: type[Model]) -> frozenset[str]:
+    return frozenset(field.alias or name for name, field in model.model_fields.items())
 
 
 def write_of(plan: Plan, keys: Keys, statuses: Versioned[Model] | None) -> Write | None:
@@ -76,6 +84,7 @@ def _compares(intent: Intent, ref: ObjectRef, keys: Keys) -> Iterator[Compare]:
         case (
             StopBinding(versioned)
             | UpdateBinding(versioned)
+            | PutSealed(versioned)
             | RemoveBinding(versioned)
             | AdoptBinding(versioned)
             | ReplaceBinding(versioned)
@@ -105,11 +114,18 @@ def _ops(intent: Intent, ref: ObjectRef, keys: Keys, before: Versioned[Model] | 
                 ("spec",): spec.to_json(),
             }
             yield Put(_binding_key(versioned.value, keys), encode(patch(versioned.raw, live)))
+        case PutSealed(versioned, copies):
+            sealed = {name: copy.to_json() for name, copy in copies}
+            yield Put(
+                _binding_key(versioned.value, keys), encode(patch(versioned.raw, {("sealed",): sealed}))
+            )
+        case SealBinding():
+            raise AssertionError("a wish for copies was not filled")  # by controller.sealing, before this
         case AdoptBinding(versioned, incarnation):
             adopted = encode(patch(versioned.raw, {("incarnation",): incarnation}))
             yield Put(_binding_key(versioned.value, keys), adopted)
         case CreateBinding(binding) | ReplaceBinding(_, binding):
-            yield Put(_binding_key(binding, keys), encode(binding.to_json()))
+            yield Put(_binding_key(binding, keys), binding.to_bytes())
         case RemoveBinding(versioned) | GiveUpBinding(versioned):
             yield Delete(_binding_key(versioned.value, keys))
         case PutTaskStatus(status) | PutNodeStatus(status):
@@ -140,6 +156,8 @@ def _stopped(intent: StopBinding) -> dict[str, object]:
         ("reason",): intent.reason.value,
         ("message",): intent.message,
     }
+    if intent.binding.value.sealed:
+        values[("sealed",)] = {}  # what is to stop pulls nothing
     if intent.grace_s is not None:
         values[("spec", "grace")] = format_duration(intent.grace_s)
     return patch(intent.binding.raw, values)
@@ -164,7 +182,7 @@ def bind_write(bind: Bind, keys: Keys) -> Write:
     ]
     ops: list[Op] = [
         Put(keys.status(bind.ref), merged(bind.status_before, bind.status)),
-        Put(binding_key, encode(bind.binding.to_json())),
+        Put(binding_key, bind.binding.to_bytes()),
     ]
     if bind.replaces is not None:
         stop = StopBinding(bind.replaces, StopReason.UNREACHABLE, f"bound to {bind.binding.node} instead")

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from schemas.meta import Labels, Model
 from schemas.quantity import Amounts
+from schemas.secret import SealedCopy
 from schemas.task import TaskSpec
 
 
@@ -71,4 +72,5 @@ class Binding(Model):
     labels: Labels = Field(default_factory=dict)
     grants: Grants = Field(default_factory=Grants)
     access_hash: str = ""  # SHA-256 of the namespace's log and exec token
+    sealed: dict[str, SealedCopy] = Field(default_factory=dict)  # name of a Secret -> it, for this node
     spec: TaskSpec

@@ -8,13 +8,17 @@ LAYOUT_VERSION = 1
 
 
 class Cluster(Model):
-    """`recovering`: the incarnation was raised, and placements are not yet rebuilt from what runs."""
+    """`recovering`: the incarnation was raised, and placements are not yet rebuilt from what runs.
+
+    `public_key`: what secrets are sealed to; its private half is in a file of the controllers.
+    """
 
     kind: Literal["Cluster"] = "Cluster"
     cluster_uid: str
     incarnation: int = 1
     layout: int = LAYOUT_VERSION
     recovering: bool = False
+    public_key: str | None = None
 
 
 class LeaderInfo(Model):

@@ -9,6 +9,9 @@ from enum import StrEnum
 from schemas.meta import CLUSTER_NAMESPACE
 
 DEFAULT_PREFIX = "/berth"
+_SECRETS = (
+    "secrets"  # the one kind whose objects have a family of their own, so that rights to it are given apart
+)
 
 
 class Family(StrEnum):
@@ -26,6 +29,7 @@ class Family(StrEnum):
     ELECTION = "election"
     META = "meta"
     ACCESS = "access"
+    SECRETS = "secrets"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,6 +39,9 @@ class ObjectRef:
     plural: str
     namespace: str
     name: str
+
+    def __hash__(self) -> int:
+        return hash(self.name)  # a text remembers its hash: refs are looked up a hundred times a task
 
     def __str__(self) -> str:
         singular = "priorityclass" if self.plural == "priorityclasses" else self.plural.removesuffix("s")
@@ -142,6 +149,8 @@ class Keys:
         return f"{self.prefix}/{family}/{ref.namespace}/{ref.plural}/{ref.name}"
 
     def spec(self, ref: ObjectRef) -> str:
+        if ref.plural == _SECRETS:
+            return f"{self.prefix}/{Family.SECRETS}/{ref.namespace}/{ref.name}"
         return self._object(Family.SPEC, ref)
 
     def owned(self, ref: ObjectRef) -> str:
@@ -164,6 +173,8 @@ class Keys:
 
     def objects_range(self, family: Family, namespace: str | None, plural: str) -> str:
         """All objects of a kind in a namespace; with None the whole family (filter by parsing)."""
+        if family == Family.SPEC and plural == _SECRETS:
+            return f"{self.prefix}/{Family.SECRETS}/" + (f"{namespace}/" if namespace else "")
         if namespace is None:
             return f"{self.prefix}/{family}/"
         return f"{self.prefix}/{family}/{namespace}/{plural}/"
@@ -225,6 +236,8 @@ def _parse_parts(key: str, family: str, parts: list[str]) -> ParsedKey:
     match family, parts:
         case "spec", [namespace, plural, name]:
             return SpecKey(ObjectRef(plural, namespace, name))
+        case "secrets", [namespace, name]:
+            return SpecKey(ObjectRef(_SECRETS, namespace, name))
         case "status", [namespace, plural, name]:
             return StatusKey(ObjectRef(plural, namespace, name))
         case "owned", [namespace, plural, name]:

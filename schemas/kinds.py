@@ -9,9 +9,10 @@ from schemas.namespace import Namespace
 from schemas.node import Node
 from schemas.priority import PriorityClass
 from schemas.queue import Queue
+from schemas.secret import Secret
 from schemas.task import Task
 
-WrittenObject = Task | Node | Namespace | Queue | PriorityClass
+WrittenObject = Task | Node | Namespace | Queue | PriorityClass | Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Kind:
     name: str
     plural: str
     namespaced: bool
-    model: type[Task] | type[Node] | type[Namespace] | type[Queue] | type[PriorityClass]
+    model: type[Task] | type[Node] | type[Namespace] | type[Queue] | type[PriorityClass] | type[Secret]
     aliases: tuple[str, ...] = ()
 
     @property
@@ -34,9 +35,13 @@ KINDS: tuple[Kind, ...] = (
     Kind("Queue", "queues", False, Queue, ("q",)),
     Kind("PriorityClass", "priorityclasses", False, PriorityClass, ("pc",)),
     Kind("Node", "nodes", False, Node, ("no",)),
+    Kind("Secret", "secrets", True, Secret),
     Kind("Task", "tasks", True, Task, ("t", "po", "pod", "pods")),
 )
 """In the order in which they are applied: what others name comes first."""
+
+PLANNED_KINDS = frozenset({"Deployment", "Job", "CronJob", "DaemonSet"})
+"""Kinds that are decided and not built: a manifest of one is refused in these words."""
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 BY_PLURAL = {kind.plural: kind for kind in KINDS}

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from schemas.canonical import canonical_json
 from schemas.errors import InvalidManifest, Problem, SchemaError
 from schemas.keys import ObjectRef
-from schemas.kinds import BY_NAME, Kind, WrittenObject, nested_model
+from schemas.kinds import BY_NAME, PLANNED_KINDS, Kind, WrittenObject, nested_model
+from schemas.lines import locate
 from schemas.meta import API_VERSION, CLUSTER_NAMESPACE, Model, check_dns_label
 
 MAX_FILE_BYTES = 16 * 2**20  # a folder of 1,000 objects is under 1 MiB
@@ -32,7 +33,7 @@ _NAMES_OF_THE_FIELD = {
     "nodeName": "nodeSelector",
 }
 
-_STAMPED = frozenset(
+STAMPED = frozenset(
     {
         "uid",
         "creationTimestamp",
@@ -42,6 +43,7 @@ _STAMPED = frozenset(
         "deletionGracePeriodSeconds",
     }
 )
+"""Fields of the metadata that Berth fills in; what a person writes there is passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ def load(sources: Iterable[tuple[str, bytes]], *, default_namespace: str) -> tup
     """
     documents: list[Document] = []
     problems: list[Problem] = []
-    for source, content in sources:
+    kept = tuple(sources)
+    for source, content in kept:
         try:
             for place, raw in _parse(source, content):
                 for item_place, item in _unfold_list(place, raw):
@@ -85,7 +88,7 @@ def load(sources: Iterable[tuple[str, bytes]], *, default_namespace: str) -> tup
             problems.extend(error.problems)
     problems.extend(_duplicates(documents))
     if problems:
-        raise InvalidManifest(tuple(problems))
+        raise InvalidManifest(locate(problems, dict(kept)))
     return tuple(documents)
 
 
@@ -108,7 +111,7 @@ def _parse(source: str, content: bytes) -> Iterator[tuple[str, object]]:
             node = loader.get_node()
             place = f"{source}:{node.start_mark.line + 1}"
             _check_nodes(place, node)
-            value = loader.construct_document(node)
+            value = _value_of(node, loader)
             if value is not None:
                 yield place, value
     except InvalidManifest:
@@ -163,6 +166,44 @@ def _check_nodes(place: str, root: yaml.Node) -> None:
         raise _fail(place, f"unfolds to more than {MAX_YAML_NODES} values; are there nested aliases?")
 
 
+_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+_MAP, _LIST = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
+
+
+class _NeedsConstructor(Exception):
+    """A node that only the YAML library itself can make a value of: a merge, or a tag of its own."""
+
+
+def _value_of(root: yaml.Node, loader: Any) -> object:
+    """Return the value of a checked document; plain maps, lists and texts by ourselves, which is what it mostly is.
+
+    The library's own constructor works with a generator for each collection and takes several times as long.
+    """
+    try:
+        value = _plain_value(root, loader, {})
+        loader.constructed_objects = {}  # it remembers every scalar that it was asked about
+        return value
+    except _NeedsConstructor:
+        return loader.construct_document(root)
+
+
+def _plain_value(node: yaml.Node, loader: Any, known: dict[int, object]) -> object:
+    """`known`: id of a collection's node -> its value, which all aliases of it share."""
+    if isinstance(node, yaml.ScalarNode):
+        return node.value if node.tag == _TEXT else loader.construct_object(node)
+    if id(node) in known:
+        return known[id(node)]
+    value: object
+    if node.tag == _MAP and not any(key.tag == _MERGE for key, _ in node.value):
+        value = {key.value: _plain_value(inner, loader, known) for key, inner in node.value}
+    elif node.tag == _LIST:
+        value = [_plain_value(inner, loader, known) for inner in node.value]
+    else:
+        raise _NeedsConstructor
+    known[id(node)] = value
+    return value
+
+
 _KEY_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
@@ -207,9 +248,12 @@ def check_object(raw: object, source: str, default_namespace: str) -> "Document 
         return problem(f"must be {API_VERSION}, not {raw.get('apiVersion')!r}", "apiVersion", subject)
     try:
         size = len(canonical_json(raw))
-        kind.model.parse_written(raw)
-        ref, raw = _identify(kind, raw, default_namespace)
         parsed = kind.model.parse_written(raw)
+        ref, identified = _identify(kind, raw, default_namespace)
+        if kind.namespaced:
+            metadata = parsed.metadata.model_copy(update={"namespace": ref.namespace})
+            parsed = parsed.model_copy(update={"metadata": metadata})
+        raw = identified
     except ValidationError as error:
         return tuple(_validation_problems(kind.model, error, source, subject))
     except (SchemaError, TypeError, ValueError) as error:
@@ -236,6 +280,8 @@ def _unknown_kind(raw: dict[str, Any]) -> str:
     written = raw.get("kind")
     if written is None:
         return "has no kind; write for example kind: Task"
+    if isinstance(written, str) and written in PLANNED_KINDS:
+        return f"kind {written} is not supported by this version yet; known kinds: {', '.join(BY_NAME)}"
     close = difflib.get_close_matches(str(written), BY_NAME, n=1)
     hint = f"did you mean {close[0]}?" if close else f"known kinds: {', '.join(BY_NAME)}"
     return f"unknown kind {written!r}; {hint}"
@@ -245,7 +291,7 @@ def _without_stamped(raw: dict[str, Any]) -> dict[str, Any]:
     """Take out what Berth adds when it shows an object, so that `get -o yaml` can be edited and applied."""
     metadata = raw.get("metadata")
     if isinstance(metadata, dict):
-        metadata = {key: value for key, value in metadata.items() if key not in _STAMPED}
+        metadata = {key: value for key, value in metadata.items() if key not in STAMPED}
     kept = {key: value for key, value in raw.items() if key != "status"}
     return {**kept, "metadata": metadata} if "metadata" in raw else kept
 
@@ -281,7 +327,9 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 def _explain(model: type[Model], detail: Any) -> str:
     """Return what is wrong with one field, in words that say what to write."""
-    written = repr(detail["input"])
+    written = (
+        "what is not shown, as it is secret" if model is BY_NAME["Secret"].model else repr(detail["input"])
+    )
     written = written if len(written) <= MAX_SHOWN else f"{written[:MAX_SHOWN]}..."
     match detail["type"]:
         case "extra_forbidden":

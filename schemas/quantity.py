@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -17,9 +18,12 @@ from schemas.errors import InvalidQuantity
 BYTE_RESOURCES = frozenset({"memory", "disk"})
 MAX_QUANTITY = 2**63 - 1  # larger sums would not fit the integers of other languages that read our JSON
 
+REMEMBERED = 4096  # texts that were read before: thousands of tasks ask for the same few amounts
+
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}
 _DECIMAL = {"k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
 _NUMBER = re.compile(r"^([0-9]{1,18}(?:\.[0-9]{1,9})?)([A-Za-z]*)$")
+_RESOURCE_NAME = re.compile(r"[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?")
 _DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
 _SECONDS = {
     "ms": Decimal("0.001"),
@@ -35,6 +39,10 @@ def parse_quantity(resource: str, value: object) -> int:
 
     Raises InvalidQuantity with the accepted forms.
     """
+    return _known_quantity(resource, value) if isinstance(value, str) else _parse_quantity(resource, value)
+
+
+def _parse_quantity(resource: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise InvalidQuantity(f"{resource} must be a number or a string such as {_example(resource)}")
     text = str(value).strip()
@@ -59,6 +67,9 @@ def parse_quantity(resource: str, value: object) -> int:
     return int(amount)
 
 
+_known_quantity = lru_cache(REMEMBERED)(_parse_quantity)
+
+
 def _factor(resource: str, suffix: str, value: object) -> Decimal:
     if suffix == "":
         return Decimal(1)
@@ -77,6 +88,7 @@ def _example(resource: str) -> str:
     return "'64Mi' or '1G'" if resource in BYTE_RESOURCES else "1"
 
 
+@lru_cache(REMEMBERED)
 def format_quantity(resource: str, amount: int) -> str:
     """Return the shortest exact text: `500m`, `2`, `64Mi`, `1000`; `parse_quantity` reads it back."""
     sign, amount = ("-", -amount) if amount < 0 else ("", amount)
@@ -91,6 +103,10 @@ def format_quantity(resource: str, amount: int) -> str:
 
 def parse_duration(value: object) -> float:
     """Return seconds of `30s`, `1h30m`, `250ms` or a plain number. Raises InvalidQuantity."""
+    return _known_duration(value) if isinstance(value, str) else _parse_duration(value)
+
+
+def _parse_duration(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise InvalidQuantity("a duration must be a number of seconds or a string such as '30s' or '1h30m'")
     text = str(value).strip()
@@ -112,6 +128,10 @@ def parse_duration(value: object) -> float:
     return float(seconds)
 
 
+_known_duration = lru_cache(REMEMBERED)(_parse_duration)
+
+
+@lru_cache(REMEMBERED)
 def format_duration(seconds: float) -> str:
     """Return `30s`, `5m`, `1h30m`, `0.25s`; `parse_duration` reads it back."""
     if seconds != int(seconds):
@@ -128,7 +148,7 @@ def _parse_resources(value: object) -> dict[str, int]:
     if not isinstance(value, Mapping):
         raise InvalidQuantity("resources must be a mapping such as {cpu: 500m, memory: 64Mi}")
     for name in value:
-        if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?", name):
+        if not isinstance(name, str) or not _RESOURCE_NAME.fullmatch(name):
             raise InvalidQuantity(f"resource name {name!r} must be lower case letters, digits, '-', '.', '/'")
     return {name: parse_quantity(name, amount) for name, amount in value.items()}
 
@@ -155,13 +175,41 @@ def _format_never_or_duration(seconds: float) -> str:
     return "never" if seconds == math.inf else format_duration(seconds)
 
 
-_QUANTITY_SCHEMA: dict[str, Any] = {"type": ["string", "number"]}
+_AMOUNT = r"[0-9]{1,18}(\.[0-9]{1,9})?"
+_UNITS = "|".join((*_BINARY, *_DECIMAL))
+_CPU_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": f"^{_AMOUNT}m?$"}],
+    "examples": ["500m", 1.5],
+}
+_BYTES_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": f"^{_AMOUNT}({_UNITS})?$"}],
+    "examples": ["64Mi", "1G"],
+}
+_COUNT_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": f"^{_AMOUNT}({_UNITS})?$"}],
+    "examples": [1],
+}
+_RESOURCES_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "propertyNames": {"pattern": f"^{_RESOURCE_NAME.pattern}$"},
+    "properties": {"cpu": _CPU_SCHEMA, **dict.fromkeys(sorted(BYTE_RESOURCES), _BYTES_SCHEMA)},
+    "additionalProperties": _COUNT_SCHEMA,
+}
+_DURATION = r"([0-9]{1,12}(\.[0-9]{1,6})?(ms|s|m|h|d))+|[0-9]+(\.[0-9]+)?"
+
+
+def _duration_schema(words: str, example: str) -> dict[str, Any]:
+    return {
+        "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": f"^({_DURATION}{words})$"}],
+        "examples": ["30s", example],
+    }
+
 
 Resources = Annotated[
     dict[str, int],
     BeforeValidator(_parse_resources),
     PlainSerializer(format_resources),
-    WithJsonSchema({"type": "object", "additionalProperties": _QUANTITY_SCHEMA}),
+    WithJsonSchema(_RESOURCES_SCHEMA),
 ]
 """resource name -> integer amount (millicores, bytes, count)."""
 
@@ -169,7 +217,7 @@ Amounts = Annotated[
     dict[str, int],
     BeforeValidator(_parse_amounts),
     PlainSerializer(format_resources),
-    WithJsonSchema({"type": "object", "additionalProperties": _QUANTITY_SCHEMA}),
+    WithJsonSchema(_RESOURCES_SCHEMA),
 ]
 """As Resources, but for what Berth itself writes: an integer given by code is in base units already."""
 
@@ -177,14 +225,14 @@ Bytes = Annotated[
     int,
     BeforeValidator(lambda value: parse_quantity("memory", value)),
     PlainSerializer(lambda amount: format_quantity("memory", amount)),
-    WithJsonSchema(_QUANTITY_SCHEMA),
+    WithJsonSchema(_BYTES_SCHEMA),
 ]
 
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration),
-    WithJsonSchema({"type": ["string", "number"], "examples": ["30s", "1h30m"]}),
+    WithJsonSchema(_duration_schema("", "1h30m")),
 ]
 """Seconds."""
 
@@ -192,6 +240,6 @@ DurationOrNever = Annotated[
     float,
     BeforeValidator(_parse_never_or_duration),
     PlainSerializer(_format_never_or_duration),
-    WithJsonSchema({"type": ["string", "number"], "examples": ["30s", "never"]}),
+    WithJsonSchema(_duration_schema("|never", "never")),
 ]
 """Seconds; infinity is written "never"."""

@@ -69,7 +69,8 @@ class TaskReport(Model):
 
 class NodeReport(Model):
     """What a node is. `incarnation` is the one that the agent lives in; `rewound` says that it saw the store
-    go back from that revision, and that it starts and stops nothing until the incarnation is raised."""
+    go back from that revision, and that it starts and stops nothing until the incarnation is raised.
+    `public_key`: what the leader seals secrets of this node's tasks to."""
 
     kind: Literal["NodeReport"] = "NodeReport"
     node: str
@@ -86,6 +87,7 @@ class NodeReport(Model):
     labels: dict[str, str] = Field(default_factory=dict)
     address: str = ""
     api_address: str = ""
+    public_key: str | None = None
     conditions: tuple[Condition, ...] = ()
     agent_version: str = ""
     runtime_version: str = ""

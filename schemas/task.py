@@ -5,11 +5,12 @@ A field that is None here is filled by `schemas.defaults` because its default de
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from schemas.canonical import canonical_hash
 from schemas.meta import DnsLabel, DnsSubdomain, Labels, Model, ObjectMeta
 from schemas.quantity import Bytes, Duration, DurationOrNever, Resources
+from schemas.secret import MAX_PULL_SECRETS, SecretRef
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 RestartPolicy = Literal["Always", "OnFailure", "Never"]
@@ -59,7 +60,17 @@ class HostPath(Model):
     type: Literal["", "Directory", "DirectoryOrCreate", "File"] = ""
 
 
+_ONE_SOURCE: dict[str, Any] = {
+    "oneOf": [
+        {"required": [source], "properties": {source: {"type": "object"}}}
+        for source in ("emptyDir", "hostPath")
+    ]
+}
+
+
 class Volume(Model):
+    model_config = ConfigDict(json_schema_extra=_ONE_SOURCE)
+
     name: DnsLabel
     empty_dir: EmptyDir | None = None
     host_path: HostPath | None = None
@@ -78,13 +89,15 @@ class Container(Model):
     args: tuple[str, ...] = ()
     env: tuple[EnvVar, ...] = ()
     working_dir: str = ""
-    user: str = ""
+    user: Annotated[str, WithJsonSchema({"type": ["string", "integer"]})] = ""
     ports: tuple[ContainerPort, ...] = ()
     resources: ResourceRequirements = Field(default_factory=ResourceRequirements)
     volume_mounts: tuple[VolumeMount, ...] = ()
     image_pull_policy: PullPolicy | None = None
     stop_signal: Annotated[str, Field(pattern=r"^(SIG)?[A-Z0-9+-]+$")] | None = None
     privileged: bool = False
+    stdin: Annotated[bool, Field(description="Keep its input open, for attach -i.")] = False
+    tty: Annotated[bool, Field(description="Give it a terminal; stdout and stderr become one.")] = False
     pids_limit: Annotated[int, Field(ge=1)] = 4096  # a fork bomb must not take the node's 32768 ids
 
     @field_validator("user", mode="before")
@@ -132,6 +145,9 @@ class TaskSpec(Model):
     queue: str | None = None
     unreachable: Unreachable = Field(default_factory=Unreachable)
     exactly_one: bool = False
+    image_pull_secrets: Annotated[tuple[SecretRef, ...], Field(max_length=MAX_PULL_SECRETS)] = Field(
+        default=(), description="Secrets with credentials for the registries of its images."
+    )
 
 
 class Task(Model):

@@ -1,5 +1,6 @@
 """A value together with what etcd knows of its key; filled in on read, never stored."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -11,7 +12,7 @@ class Versioned(Generic[T_co]):
     """`generation` is etcd's version of the key, `create_revision` orders by age."""
 
     value: T_co
-    raw: dict[str, Any]
+    raw: Mapping[str, Any]
     create_revision: int
     mod_revision: int
     generation: int

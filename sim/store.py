@@ -9,7 +9,19 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from store.api import Delete, Listing, Lookup, Put, Store, StoreStatus, Txn, TxnResult, Watch, WatchEvent
+from store.api import (
+    Access,
+    Delete,
+    Listing,
+    Lookup,
+    Put,
+    Store,
+    StoreStatus,
+    Txn,
+    TxnResult,
+    Watch,
+    WatchEvent,
+)
 from store.errors import OutcomeUnknown, Unavailable, WatchLost
 
 
@@ -76,6 +88,10 @@ class NetworkStore:
         self._call()
         return self._inner.list(prefix, revision)
 
+    def page(self, start: str, end: str, *, limit: int, revision: int = 0) -> Listing:
+        self._call()
+        return self._inner.page(start, end, limit=limit, revision=revision)
+
     def txn(self, txn: Txn) -> TxnResult:
         self._call()
         before = self._observe.before_txn(self._process)
@@ -108,6 +124,9 @@ class NetworkStore:
     def compact(self, revision: int) -> None:
         self._call()
         self._inner.compact(revision)
+
+    def access(self, user: str) -> Access | None:
+        return None
 
     def status(self) -> StoreStatus:
         self._call()

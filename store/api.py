@@ -127,6 +127,28 @@ class StoreStatus:
     db_size_bytes: int
     revision: int
     alarms: tuple[str, ...]
+    member_id: int = 0  # of the server that answered ...
+    leader_id: int = 0  # ... and of the one that leads, 0 if there is none
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A right of a role to the keys from `start` on and before `end`; an empty `end` means the one key, a zero
+    byte all that follow."""
+
+    role: str
+    right: str  # "read", "write" or "readwrite"
+    start: bytes
+    end: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the store's own users and roles say of one user."""
+
+    user: str
+    roles: tuple[str, ...]
+    grants: tuple[Grant, ...]
 
 
 class Watch(Protocol):
@@ -157,6 +179,9 @@ class Store(Protocol):
     def list(self, prefix: str, revision: int = 0) -> Listing:
         """List a prefix in pages at one revision (0: the newest)."""
 
+    def page(self, start: str, end: str, *, limit: int, revision: int = 0) -> Listing:
+        """Return the first `limit` keys from `start` on and before `end`: for who does not want all at once."""
+
     def txn(self, txn: Txn) -> TxnResult: ...
 
     def watch(self, prefixes: tuple[str, ...], start_revision: int, notify: Callable[[], None]) -> Watch:
@@ -177,6 +202,9 @@ class Store(Protocol):
     def compact(self, revision: int) -> None: ...
 
     def status(self) -> StoreStatus: ...
+
+    def access(self, user: str) -> Access | None:
+        """Return what `user` may do, None where everybody may do everything. Raises PermissionDenied."""
 
     def close(self) -> None: ...
 

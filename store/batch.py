@@ -50,65 +50,87 @@ class Unknown:
 Outcome = Applied | Conflict | FencedOff | Unknown
 
 
+class _Item:
+    """A write with what is asked of it more than once."""
+
+    __slots__ = ("asked", "deletes", "nested", "size_bytes", "width", "write", "written")
+
+    def __init__(self, write: Write) -> None:
+        flat = tuple(_flat(write.ops))
+        self.write = write
+        self.nested = Txn(write.compares, write.ops)
+        self.width = limits.width(self.nested)
+        self.size_bytes = limits.size_bytes(self.nested)
+        self.written = {op.key for op in flat}
+        self.asked = self.written.union([compare.key for compare in write.compares])
+        self.deletes = [op for op in flat if isinstance(op, Delete) and op.is_prefix]
+
+
 @dataclass(slots=True)
 class _Chunk:
     """A chunk in the making, with what it may not exceed."""
 
-    writes: list[Write] = field(default_factory=list)
+    items: list[_Item] = field(default_factory=list)
     size_bytes: int = 0
     inner_width: int = 0
     touched: set[str] = field(default_factory=set)
     deletes: list[Delete] = field(default_factory=list)
 
-    def takes(self, write: Write) -> bool:
-        """Whether `write` still fits; an empty chunk takes anything, for the store to refuse."""
-        if not self.writes:
+    def takes(self, item: _Item) -> bool:
+        """Whether `item` still fits; an empty chunk takes anything, for the store to refuse."""
+        if not self.items:
             return True
-        inner = max(self.inner_width, limits.width(_nested(write)))
         return (
-            len(self.writes) + 1 + inner <= MAX_TXN_OPS
-            and self.size_bytes + _size_bytes(write) <= CHUNK_BYTES
-            and not self._meets(write)
+            len(self.items) + 1 + max(self.inner_width, item.width) <= MAX_TXN_OPS
+            and self.size_bytes + item.size_bytes <= CHUNK_BYTES
+            and not self._meets(item)
         )
 
-    def add(self, write: Write) -> None:
-        self.writes.append(write)
-        self.size_bytes += _size_bytes(write)
-        self.inner_width = max(self.inner_width, limits.width(_nested(write)))
-        self.deletes += _prefix_deletes(write)
-        self.touched |= _keys_written(write)
+    def add(self, item: _Item) -> None:
+        self.items.append(item)
+        self.size_bytes += item.size_bytes
+        self.inner_width = max(self.inner_width, item.width)
+        self.deletes += item.deletes
+        self.touched |= item.written
 
-    def _meets(self, write: Write) -> bool:
-        """Whether `write` touches, or asks about, a key that this chunk writes.
+    def _meets(self, item: _Item) -> bool:
+        """Whether `item` touches, or asks about, a key that this chunk writes.
 
         Asking counts as well: comparisons see the state before the whole transaction, so that a write
         which asks about an earlier one must come in a later transaction.
         """
-        asked = {compare.key for compare in write.compares} | _keys_written(write)
         return (
-            not asked.isdisjoint(self.touched)
-            or any(limits.covers(delete, key) for delete in self.deletes for key in asked)
-            or any(limits.covers(delete, key) for delete in _prefix_deletes(write) for key in self.touched)
+            not item.asked.isdisjoint(self.touched)
+            or any(limits.covers(delete, key) for delete in self.deletes for key in item.asked)
+            or any(limits.covers(delete, key) for delete in item.deletes for key in self.touched)
+        )
+
+    def sealed(self, fence: Fence | None) -> tuple[tuple[Write, ...], Txn]:
+        compares = (fence.compare(),) if fence is not None else ()
+        return tuple(each.write for each in self.items), Txn(
+            compares, tuple(each.nested for each in self.items)
         )
 
 
-def chunks(writes: Iterable[Write], fence: Fence) -> Iterator[tuple[tuple[Write, ...], Txn]]:
+def chunks(writes: Iterable[Write], fence: Fence | None) -> Iterator[tuple[tuple[Write, ...], Txn]]:
     """Divide `writes`, in their order, into transactions that etcd takes: (what is in it, transaction)."""
     chunk = _Chunk()
     for write in writes:
-        if not chunk.takes(write):
-            yield _sealed(chunk, fence)
+        item = _Item(write)
+        if not chunk.takes(item):
+            yield chunk.sealed(fence)
             chunk = _Chunk()
-        chunk.add(write)
-    if chunk.writes:
-        yield _sealed(chunk, fence)
+        chunk.add(item)
+    if chunk.items:
+        yield chunk.sealed(fence)
 
 
-def send(store: Store, fence: Fence, writes: Iterable[Write]) -> tuple[Outcome, ...]:
+def send(store: Store, fence: Fence | None, writes: Iterable[Write]) -> tuple[Outcome, ...]:
     """Write everything and return one outcome a write, in order. Raises Rewound only.
 
     After a fenced-off chunk, or one without an answer, nothing more is sent. A lost reply is not retried:
     the next reconcile reads and plans again. A chunk that the store refuses does not stop the next.
+    Without `fence` each write must bring what it depends on, such as a fence of its own, among its compares.
     """
     outcomes: list[Outcome] = []
     stopped_by: FencedOff | Unknown | None = None
@@ -153,18 +175,6 @@ def _reason_to_stop(outcome: Outcome) -> FencedOff | Unknown | None:
             return None
 
 
-def _sealed(chunk: _Chunk, fence: Fence) -> tuple[tuple[Write, ...], Txn]:
-    return tuple(chunk.writes), Txn((fence.compare(),), tuple(_nested(write) for write in chunk.writes))
-
-
-def _nested(write: Write) -> Txn:
-    return Txn(write.compares, write.ops)
-
-
-def _size_bytes(write: Write) -> int:
-    return limits.size_bytes(_nested(write))
-
-
 def _flat(ops: tuple[Op, ...]) -> Iterator[Put | Delete]:
     """Return the puts and deletes of all branches."""
     for op in ops:
@@ -172,11 +182,3 @@ def _flat(ops: tuple[Op, ...]) -> Iterator[Put | Delete]:
             yield from _flat(op.success + op.failure)
         elif isinstance(op, Put | Delete):
             yield op
-
-
-def _keys_written(write: Write) -> set[str]:
-    return {op.key for op in _flat(write.ops)}
-
-
-def _prefix_deletes(write: Write) -> list[Delete]:
-    return [op for op in _flat(write.ops) if isinstance(op, Delete) and op.is_prefix]

@@ -4,10 +4,11 @@ What is stored stays raw: a writer patches the stored JSON and never dumps a mod
 code keeps the fields of newer code. What can't be read is not absent: it is an `Unreadable`.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final
+
+from pydantic_core import from_json
 
 from schemas.canonical import canonical_json
 from store.api import KeyValue
@@ -40,10 +41,8 @@ def encode(value: Any) -> bytes:
 def decode(kv: KeyValue) -> Json | Unreadable:
     """Parse a stored JSON object; whatever it returns as a dict can be encoded again."""
     try:
-        parsed = json.loads(kv.value, parse_constant=_refuse_constant)
-        if b"\\u" in kv.value:
-            encode(parsed)  # half of a surrogate pair parses but can't be written again
-    except (ValueError, RecursionError) as error:
+        parsed = from_json(kv.value, allow_inf_nan=False)
+    except ValueError as error:
         return Unreadable(kv.key, None, f"not JSON: {error}", kv.mod_revision)
     if not isinstance(parsed, dict):
         return Unreadable(kv.key, None, f"not a JSON object but {type(parsed).__name__}", kv.mod_revision)
@@ -65,13 +64,42 @@ def uid_of(obj: Mapping[str, Any]) -> str | None:
     return uid if isinstance(uid, str) and uid else None
 
 
+class RawJson(Mapping[str, Any]):
+    """The stored JSON of an object as a mapping that is parsed when it is asked, which is seldom.
+
+    It holds the bytes that the cache holds anyway; what was parsed is not kept. For bytes that `decode` took.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def parse(self) -> Json:
+        """Return a dict of the caller's own."""
+        parsed: Json = from_json(self._value)
+        return parsed
+
+    def __getitem__(self, key: str) -> Any:
+        return self.parse()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.parse())
+
+    def __len__(self) -> int:
+        return len(self.parse())
+
+    def items(self) -> ItemsView[str, Any]:
+        return self.parse().items()
+
+
 def patch(raw: Mapping[str, Any], values: Mapping[tuple[str, ...], Any]) -> Json:
     """Return `raw` with some fields replaced; all other fields stay, known or not.
 
     values: path -> new value, or REMOVED, as in {("spec", "replicas"): 3}. Folders on the way are made;
     `raw` is not changed, and what the patch does not touch is shared with it.
     """
-    patched = dict(raw)
+    patched = raw.parse() if isinstance(raw, RawJson) else dict(raw)
     for path, value in values.items():
         patched = _patch_one(patched, path, value)
     return patched
@@ -90,7 +118,3 @@ def _patch_one(raw: Json, path: tuple[str, ...], value: Any) -> Json:
     else:
         patched[head] = value
     return patched
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")

@@ -6,6 +6,7 @@ StoreError
 ├── PermissionDenied   the user may not read or write this range
 ├── InvalidRequest     the store refuses its form, such as one key put twice: a bug of the caller
 ├── RequestTooLarge    over 1.5 MiB, or over 128 operations
+├── ValuesInClear      a Secret that is not sealed: a bug of the caller
 ├── NoSpace            the store raised its quota alarm
 ├── Compacted          the revision asked for is gone; list again
 ├── WatchLost          the stream ended; open another after the last event
@@ -37,6 +38,10 @@ class InvalidRequest(StoreError):
 
 class RequestTooLarge(StoreError):
     """The store refuses a request of this size or of that many operations."""
+
+
+class ValuesInClear(StoreError):
+    """A Secret with values in clear was about to be written; nothing was."""
 
 
 class NoSpace(StoreError):

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 from pyetcd.etcdrpc import rpc_pb2 as pb
 
-from store.api import KeyValue, Listing, Lookup, StoreStatus, Txn, TxnResult, Watch
+from store.api import Access, KeyValue, Listing, Lookup, StoreStatus, Txn, TxnResult, Watch
 from store.errors import InvalidRequest, LeaseExpired, Rewound
+from store.etcd_access import read_access
 from store.etcd_connection import Connection, EtcdOptions, Reply, Stubs
 from store.etcd_convert import kv_from_pb, lease_ids, range_of, txn_from_pb, txn_to_pb
 from store.etcd_errors import Effect
@@ -56,6 +57,11 @@ class EtcdStore:
                 return Listing(tuple(kvs), revision)
             key = reply.kvs[-1].key + b"\0"
             limit = next_page_keys(len(reply.kvs), reply.ByteSize())
+
+    def page(self, start: str, end: str, *, limit: int, revision: int = 0) -> Listing:
+        request = pb.RangeRequest(key=start.encode(), range_end=end.encode(), limit=limit, revision=revision)
+        reply = self._page(start, request, revision)
+        return Listing(tuple(map(kv_from_pb, reply.kvs)), revision or reply.header.revision)
 
     def txn(self, txn: Txn) -> TxnResult:
         reply = self._linearizable(
@@ -113,7 +119,14 @@ class EtcdStore:
         status = self._connection.call("status", lambda stubs: stubs.maintenance.Status, pb.StatusRequest())
         alarms = self._connection.call("alarms", lambda stubs: stubs.maintenance.Alarm, pb.AlarmRequest())
         names = (pb.AlarmType.Name(alarm.alarm) for alarm in alarms.alarms)
-        return StoreStatus(status.version, status.dbSize, status.header.revision, tuple(sorted(set(names))))
+        alarmed = tuple(sorted(set(names)))
+        header = status.header
+        return StoreStatus(
+            status.version, status.dbSize, header.revision, alarmed, header.member_id, status.leader
+        )
+
+    def access(self, user: str) -> Access | None:
+        return read_access(self._connection, user)
 
     def close(self) -> None:
         """Close all watches and channels, and wait for their threads."""

@@ -6,7 +6,7 @@
 
 from collections.abc import Iterable
 
-from store.api import MAX_REQUEST_BYTES, MAX_TXN_OPS, Compare, Delete, Get, Op, Put, Txn
+from store.api import MAX_REQUEST_BYTES, MAX_TXN_OPS, Compare, Delete, Op, Put, Txn
 from store.errors import InvalidRequest, RequestTooLarge
 
 COMPARE_BYTES = 32  # framing and numbers of one comparison in protobuf, rounded up
@@ -22,16 +22,13 @@ def width(txn: Txn) -> int:
 
 def size_bytes(op: Op | Compare) -> int:
     """Return an upper bound of what an operation or comparison takes in a request."""
-    match op:
-        case Txn():
-            parts: tuple[Op | Compare, ...] = (*op.compares, *op.success, *op.failure)
-            return OP_BYTES + sum(size_bytes(part) for part in parts)
-        case Compare(key, _, _, value):
-            return COMPARE_BYTES + len(key.encode()) + (len(value) if isinstance(value, bytes) else 0)
-        case Put(key, value):
-            return OP_BYTES + len(key.encode()) + len(value)
-        case Delete(key) | Get(key):
-            return OP_BYTES + 2 * len(key.encode())
+    if isinstance(op, Txn):
+        parts: tuple[Op | Compare, ...] = (*op.compares, *op.success, *op.failure)
+        return OP_BYTES + sum(map(size_bytes, parts))
+    key_bytes = len(op.key) if op.key.isascii() else len(op.key.encode())
+    if isinstance(op, Compare):
+        return COMPARE_BYTES + key_bytes + (len(op.value) if isinstance(op.value, bytes) else 0)
+    return OP_BYTES + (key_bytes + len(op.value) if isinstance(op, Put) else 2 * key_bytes)
 
 
 def check(txn: Txn) -> None:

@@ -8,9 +8,10 @@ misfortune do to a real store; the simulator calls them. A watch that ended keep
 """
 
 from collections.abc import Callable
+from itertools import islice
 
 from store import limits
-from store.api import Listing, Lookup, StoreStatus, Txn, TxnResult, WatchEvent
+from store.api import Access, Listing, Lookup, StoreStatus, Txn, TxnResult, WatchEvent
 from store.errors import Rewound, StoreError, WatchLost
 from store.mvcc import Feed, Mvcc
 
@@ -41,6 +42,11 @@ class MemoryStore:
         with self._server.lock:
             newest = self._saw(self._server.revision)
             return Listing(self._server.list(prefix, revision), revision or newest)
+
+    def page(self, start: str, end: str, *, limit: int, revision: int = 0) -> Listing:
+        listing = self.list("", revision)
+        found = (kv for kv in listing.kvs if start <= kv.key < end)
+        return Listing(tuple(islice(found, limit)), listing.revision)
 
     def txn(self, txn: Txn) -> TxnResult:
         limits.check(txn)
@@ -81,6 +87,9 @@ class MemoryStore:
     def compact(self, revision: int) -> None:
         with self._server.lock:
             self._server.compact(revision)
+
+    def access(self, user: str) -> Access | None:
+        return None
 
     def status(self) -> StoreStatus:
         with self._server.lock:

@@ -6,14 +6,16 @@ followed by a read: on create the random uid in the value answers "was it mine",
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from schemas.secret import has_clear_values
 from store import codec
 from store.api import Compare, Get, KeyValue, Op, Put, Store, Txn, absent, unchanged
-from store.errors import OutcomeUnknown, RequestTooLarge
+from store.batch import Applied, Outcome, Unknown, Write, send
+from store.errors import OutcomeUnknown, RequestTooLarge, Rewound, StoreError, ValuesInClear
 
 MAX_VALUE_BYTES = 1_048_576  # 1 MiB: leaves room in etcd's 1.5 MiB request for what is written along
 
@@ -34,6 +36,31 @@ class Conflict:
 
     key: str
     current: KeyValue | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A write that is ready to be sent: the object with its identity, and the revision that it replaces."""
+
+    key: str
+    obj: codec.Json
+    value: bytes
+    expected: int
+
+    @property
+    def uid(self) -> str:
+        return str(self.obj["metadata"]["uid"])
+
+    @property
+    def condition(self) -> Compare:
+        return unchanged(self.key, self.expected) if self.expected else absent(self.key)
+
+    @property
+    def put(self) -> Put:
+        return Put(self.key, self.value)
+
+    def written(self, revision: int) -> Written:
+        return Written(self.key, self.obj, self.uid, revision)
 
 
 def utc_now() -> datetime:
@@ -61,25 +88,64 @@ def write(
     a lost reply can't be cleared up by reading: sending the same write again is then safe, as its
     comparisons let it happen once at most.
     """
-    if expect_mod_revision:
-        current = store.get(key).kv
-        if current is None or current.mod_revision != expect_mod_revision:
-            return Conflict(key, current)
-        stamped = _keep_identity(obj, codec.decode(current), new_uid, now)
-        condition = unchanged(key, expect_mod_revision)
-    else:
-        stamped = _with_identity(obj, new_uid(), timestamp(now()))
-        condition = absent(key)
-    value = _encode(key, stamped)
-    txn = Txn((condition, *compares), (Put(key, value), *extra), (Get(key),))
+    current = store.get(key).kv if expect_mod_revision else None
+    if expect_mod_revision and (current is None or current.mod_revision != expect_mod_revision):
+        return Conflict(key, current)
+    ready = prepare(key, obj, current, new_uid=new_uid, now=now)
+    txn = Txn((ready.condition, *compares), (ready.put, *extra), (Get(key),))
     try:
         result = store.txn(txn)
     except OutcomeUnknown as lost:
-        return _clear_up(store, key, stamped, expect_mod_revision or 0, lost)
+        return _clear_up(store, ready, lost)
     if result.succeeded:
-        return Written(key, stamped, stamped["metadata"]["uid"], result.revision)
+        return ready.written(result.revision)
     found = result.results[0]
     return Conflict(key, found if isinstance(found, KeyValue) else None)
+
+
+def prepare(
+    key: str,
+    obj: codec.Json,
+    current: KeyValue | None,
+    *,
+    new_uid: Callable[[], str] = random_uid,
+    now: Callable[[], datetime] = utc_now,
+) -> Prepared:
+    """Return the write that creates `key`, or that replaces what it was found to be. Raises RequestTooLarge."""
+    if current is None:
+        stamped = _with_identity(obj, new_uid(), timestamp(now()))
+    else:
+        stamped = _keep_identity(obj, codec.decode(current), new_uid, now)
+    return Prepared(key, stamped, _encode(key, stamped), current.mod_revision if current else 0)
+
+
+def write_many(
+    store: Store, wanted: Sequence[tuple[Prepared, tuple[Op, ...]]]
+) -> tuple[Written | Conflict | StoreError, ...]:
+    """Write objects in few transactions, each object with its extra operations alone; one answer an object.
+
+    A StoreError says that it was not written, or, if OutcomeUnknown, that nobody knows. Raises Rewound.
+    """
+    writes = [Write(ready.key, (ready.condition,), (ready.put, *extra)) for ready, extra in wanted]
+    answered = zip(wanted, send(store, None, writes), strict=True)
+    return tuple(_answer(store, ready, outcome) for (ready, _), outcome in answered)
+
+
+def _answer(store: Store, ready: Prepared, outcome: Outcome) -> Written | Conflict | StoreError:
+    match outcome:
+        case Applied(revision):
+            return ready.written(revision)
+        case Unknown(OutcomeUnknown() as lost):
+            try:
+                return _clear_up(store, ready, lost)
+            except Rewound:
+                raise
+            except StoreError as error:
+                return error
+        case Unknown(error):
+            return error
+        case _:
+            return Conflict(ready.key, None)
 
 
 def timestamp(moment: datetime) -> str:
@@ -105,6 +171,8 @@ def _with_identity(obj: codec.Json, uid: str, created: Any) -> codec.Json:
 
 
 def _encode(key: str, obj: codec.Json) -> bytes:
+    if has_clear_values(obj):
+        raise ValuesInClear(f"{key}: a secret is stored sealed only; nothing was written")
     value = codec.encode(obj)
     if len(value) > MAX_VALUE_BYTES:
         raise RequestTooLarge(
@@ -114,17 +182,16 @@ def _encode(key: str, obj: codec.Json) -> bytes:
     return value
 
 
-def _clear_up(
-    store: Store, key: str, sent: codec.Json, expected: int, lost: OutcomeUnknown
-) -> Written | Conflict:
+def _clear_up(store: Store, ready: Prepared, lost: OutcomeUnknown) -> Written | Conflict:
     """Answer by reading whether a write with a lost reply happened."""
-    current = store.get(key).kv
-    if (current.mod_revision if current else 0) == expected:
+    current = store.get(ready.key).kv
+    if (current.mod_revision if current else 0) == ready.expected:
         raise lost  # not yet, but it may still be on its way
-    uid = sent["metadata"]["uid"]
     if current is not None:
         parsed = codec.decode(current)
-        was_created_by_it = not expected and isinstance(parsed, dict) and codec.uid_of(parsed) == uid
-        if was_created_by_it or current.value == codec.encode(sent):
-            return Written(key, sent, uid, current.mod_revision)
-    return Conflict(key, current)
+        was_created_by_it = (
+            not ready.expected and isinstance(parsed, dict) and codec.uid_of(parsed) == ready.uid
+        )
+        if was_created_by_it or current.value == ready.value:
+            return ready.written(current.mod_revision)
+    return Conflict(ready.key, current)

@@ -132,7 +132,9 @@ def prepare_machine(needs: Needs) -> None:
             )
     for package in needs.unpack:
         print(f"unpacking {package}", flush=True)
-        _unpack(package)
+        unpack_package(package, UNPACKED)
+        if find_busybox() is None:
+            raise SetupError(f"the package {package} holds no static busybox for this machine")
 
 
 def _run_as_root(*command: str) -> None:
@@ -141,20 +143,18 @@ def _run_as_root(*command: str) -> None:
         raise SetupError("set-up stops here")
 
 
-def _unpack(package: str) -> None:
-    """Download a package and unpack it into the build folder."""
-    shutil.rmtree(UNPACKED, ignore_errors=True)
-    UNPACKED.mkdir(parents=True)
+def unpack_package(package: str, folder: Path) -> None:
+    """Download a package and unpack it into a folder of the build, which is emptied. Raises SetupError."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     try:
-        run_apt("download", package, folder=UNPACKED)
+        run_apt("download", package, folder=folder)
     except SetupError:  # the lists of packages are absent or stale
         _run_as_root("apt-get", "-q", "-q", "update")
-        run_apt("download", package, folder=UNPACKED)
-    for archive in UNPACKED.glob("*.deb"):
-        subprocess.run(["dpkg-deb", "-x", archive, UNPACKED], check=True)
+        run_apt("download", package, folder=folder)
+    for archive in folder.glob("*.deb"):
+        subprocess.run(["dpkg-deb", "-x", archive, folder], check=True)
         archive.unlink()
-    if find_busybox() is None:
-        raise SetupError(f"the package {package} holds no static busybox for this machine")
 
 
 def prepare_packages() -> None:

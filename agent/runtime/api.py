@@ -11,6 +11,7 @@ from typing import Protocol
 
 from agent.labels import Journal, Target
 from schemas.binding import Binding
+from schemas.secret import SealedCopy
 from schemas.task import PullPolicy
 
 
@@ -65,12 +66,23 @@ class ContainerInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class PullSecrets:
+    """Credentials for a pull, still sealed: the Secrets that a task names, and the copies in its binding by name."""
+
+    namespace: str
+    task_uid: str
+    names: tuple[str, ...]
+    copies: tuple[tuple[str, SealedCopy], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Pull:
     """Make `image` present as `policy` says."""
 
     target: Target
     image: str
     policy: PullPolicy
+    secrets: PullSecrets | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,14 @@ that was taken while a container was being created says nothing about that conta
 """
 
 import contextlib
+import itertools
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import PriorityQueue, SimpleQueue
 from typing import Any
 
 from docker.errors import APIError
@@ -27,18 +29,22 @@ from agent.runtime.api import (
     Create,
     Done,
     Failed,
+    Kill,
     Observation,
     OomSeen,
     Op,
     Phase,
     Pull,
     Reason,
+    Remove,
     RuntimeDown,
     RuntimeUp,
+    Start,
+    Stop,
 )
 from agent.runtime.docker_calls import Result, call
 from agent.runtime.docker_client import RUNTIME_SILENT, Client, DockerOptions, connect, inspect, list_states
-from agent.runtime.docker_images import PULL_SILENCE_S, check_image, pull_image
+from agent.runtime.docker_images import PULL_SILENCE_S, RecentImages, check_image, pull_image
 from agent.runtime.docker_volumes import discard_orphaned_volumes
 
 log = logging.getLogger(__name__)
@@ -58,17 +64,28 @@ class _Event:
 
 
 @dataclass(frozen=True, slots=True)
-class _Created:
-    """A caller has created a container: from here on its absence means that it is gone."""
+class _Made:
+    """A caller has created or started a container: from here on its absence means that it is gone."""
 
-    id: str
+    info: ContainerInfo
 
 
 class _Resync:
     """List everything."""
 
 
-_Signal = _Event | _Created | _Resync | None
+_Signal = _Event | _Made | _Resync | None
+_RANK = {
+    Stop: 0,
+    Kill: 0,
+    Start: 1,
+    Remove: 2,
+    Pull: 3,
+    Create: 3,
+}  # who ends waits for nobody who begins; what
+# is created is started before the next is created, so that the first of many run early
+_LAST = 4
+_ORDER = {phase: number for number, phase in enumerate(Phase)}
 _STATE_WORD = {Phase.CREATED: "created", Phase.RUNNING: "running", Phase.EXITED: "exited"}
 
 
@@ -78,7 +95,9 @@ class DockerRuntime:
     def __init__(self, options: DockerOptions, notify: Callable[[], None], *, callers: int = CALLERS) -> None:
         self._options = options
         self._notify = notify
-        self._calls: SimpleQueue[Op | None] = SimpleQueue()
+        self._calls: PriorityQueue[tuple[int, int, Op | None]] = PriorityQueue()
+        self._numbers = itertools.count()
+        self._images = RecentImages()
         self._pulls: SimpleQueue[Pull | None] = SimpleQueue()
         self._signals: SimpleQueue[_Signal] = SimpleQueue()
         self._out: deque[Observation] = deque()
@@ -93,7 +112,10 @@ class DockerRuntime:
             thread.start()
 
     def submit(self, op: Op) -> None:
-        self._calls.put(op)
+        if isinstance(op, Pull) and self._images.has(op, time.monotonic()):
+            self._emit(Done(op))
+            return
+        self._calls.put((_RANK[type(op)], next(self._numbers), op))
 
     def resync(self) -> None:
         self._signals.put(_Resync())
@@ -112,7 +134,7 @@ class DockerRuntime:
         self._stopping.set()
         self._signals.put(None)
         for _ in self._threads:
-            self._calls.put(None)
+            self._calls.put((_LAST, next(self._numbers), None))
             self._pulls.put(None)
         self._end_stream()
         for thread in self._threads:
@@ -126,7 +148,7 @@ class DockerRuntime:
 
     def _call(self) -> None:
         client: Client | None = None
-        while (op := self._calls.get()) is not None:
+        while (op := self._calls.get()[2]) is not None:
             client, result = self._attempt(client, op, self._one_call)
             if result is not None:
                 self._emit(result)
@@ -135,7 +157,7 @@ class DockerRuntime:
     def _pull(self) -> None:
         client: Client | None = None
         while (op := self._pulls.get()) is not None:
-            client, result = self._attempt(client, op, _one_pull, timeout_s=PULL_SILENCE_S)
+            client, result = self._attempt(client, op, self._one_pull, timeout_s=PULL_SILENCE_S)
             if result is not None:
                 self._emit(result)
         _close(client)
@@ -166,11 +188,19 @@ class DockerRuntime:
             answer = check_image(client, op)
             if answer is None:
                 self._pulls.put(op)
+            elif isinstance(answer, Done):
+                self._images.note(op.image, time.monotonic())
             return answer
         result = call(client, op, self._options)
-        if isinstance(op, Create) and isinstance(result, Done) and result.info is not None:
-            self._signals.put(_Created(result.info.id))
+        if isinstance(result, Failed) and result.reason is Reason.IMAGE_MISSING:
+            self._images.forget()
+        if isinstance(op, Create | Start) and isinstance(result, Done) and result.info is not None:
+            self._signals.put(_Made(result.info))
         return result
+
+    def _one_pull(self, client: Client, op: Pull) -> Result:
+        """Pull, unless another puller has brought the image meanwhile."""
+        return check_image(client, op) or pull_image(client, op, self._options)
 
     # The event stream
 
@@ -222,8 +252,8 @@ class DockerRuntime:
 
     def _look(self, client: Client, signal: _Signal, picture: dict[str, ContainerInfo | None]) -> None:
         match signal:
-            case _Created(container_id):
-                picture.setdefault(container_id, None)
+            case _Made(info):
+                picture[info.id] = _later(picture.get(info.id), info)
             case _Event("destroy", container_id):
                 picture.pop(container_id, None)
                 self._emit(ContainerGone(container_id))
@@ -249,7 +279,7 @@ class DockerRuntime:
         gone = [each for each in picture if each not in states]
         for container_id, word in states.items():
             known = picture.get(container_id)
-            if known is None or _STATE_WORD[known.phase] != word:
+            if known is None or known.phase is Phase.CREATED or _STATE_WORD[known.phase] != word:
                 picture[container_id] = inspect(client, container_id)
         for container_id in gone:
             del picture[container_id]
@@ -257,6 +287,11 @@ class DockerRuntime:
         up = RuntimeUp(seen, engine.get("ServerVersion", ""), engine.get("DockerRootDir", ""))
         self._emit(up, *(ContainerGone(each) for each in gone))
         discard_orphaned_volumes(client, self._options)
+
+
+def _later(known: ContainerInfo | None, info: ContainerInfo) -> ContainerInfo:
+    """Return the newer of two looks at a container; an event may have come before the result of its start."""
+    return known if known is not None and _ORDER[known.phase] > _ORDER[info.phase] else info
 
 
 def _twice(work: Callable[[], dict[str, str]]) -> dict[str, str]:
@@ -270,8 +305,3 @@ def _twice(work: Callable[[], dict[str, str]]) -> dict[str, str]:
 def _close(client: Client | None) -> None:
     if client is not None:
         client.close()
-
-
-def _one_pull(client: Client, op: Pull) -> Result:
-    """Pull, unless another puller has brought the image meanwhile."""
-    return check_image(client, op) or pull_image(client, op)

@@ -50,7 +50,7 @@ def call(client: Client, op: Op, options: DockerOptions) -> Result:
 def _dispatch(client: Client, op: Op, options: DockerOptions) -> Result:
     match op:
         case Pull():
-            return check_image(client, op) or pull_image(client, op)
+            return check_image(client, op) or pull_image(client, op, options)
         case Create():
             return create(client, op, options)
         case Start():

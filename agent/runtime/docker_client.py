@@ -15,6 +15,8 @@ from docker.errors import APIError, DockerException, NotFound
 from agent.labels import NODE
 from agent.runtime.api import ContainerInfo
 from agent.runtime.docker_parse import container_info
+from agent.runtime.docker_wire import WireClient
+from sealing.keys import KeyPair
 
 Client = docker.APIClient
 
@@ -28,21 +30,24 @@ class DockerOptions:
 
     host: `unix:///var/run/docker.sock` or `tcp://...`. node: value of the node label.
     state_folder: absolute; emptyDir volumes lie in its `volumes/<bindingUid>/`, so the engine must see it there.
+    key_pair: this node's, which opens credentials for pulls.
     """
 
     host: str
     node: str
     state_folder: Path
     call_timeout_s: float = CALL_TIMEOUT_S
+    key_pair: KeyPair | None = None
 
 
 def connect(options: DockerOptions, *, timeout_s: float | None = None) -> Client:
     """Return a client that speaks the engine's own API version. Raises RUNTIME_SILENT errors."""
+    timeout_s = timeout_s or options.call_timeout_s
     if options.host.startswith("unix://"):
-        _knock(options.host.removeprefix("unix://"))
-    return docker.APIClient(
-        base_url=options.host, version="auto", timeout=int(timeout_s or options.call_timeout_s)
-    )
+        path = options.host.removeprefix("unix://")
+        _knock(path)
+        return WireClient(path, timeout_s=timeout_s)
+    return docker.APIClient(base_url=options.host, version="auto", timeout=int(timeout_s))
 
 
 def _knock(path: str) -> None:

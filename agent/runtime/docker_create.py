@@ -38,6 +38,8 @@ def create_body(op: Create, volumes_folder: str) -> Body:
         "Labels": labels,
         "Env": environment(binding, container, ports),
         "StopSignal": op.journal.stop_signal,
+        "OpenStdin": container.stdin,  # kept open from one `attach -i` to the next
+        "Tty": container.tty,
         "ExposedPorts": {_port_key(port): {} for port in ports},
         "HostConfig": _host_config(binding, container, ports, volumes_folder),
     }

@@ -98,6 +98,8 @@ class HollowHost:
     _containers: dict[str, _Container] = field(default_factory=dict)
     _listeners: list[Callable[[Observation], None]] = field(default_factory=list)
     _created: int = 0
+    _names: dict[str, str] = field(default_factory=dict)  # name -> id; of one that is gone perhaps
+    _quiet_until: float = FOREVER  # no container ends by itself before
 
     def containers(self) -> tuple[ContainerInfo, ...]:
         """Return all containers as they are now, in the order of their creation."""
@@ -109,15 +111,20 @@ class HollowHost:
 
     def next_event(self) -> float | None:
         """Return when the next container ends by itself, None if none will."""
+        if self._quiet_until == FOREVER:
+            return None
         due = [each.ends_at for each in self._containers.values() if each.ends_at != FOREVER]
         return min(due, default=None)
 
     def advance(self) -> None:
         """Let everything happen that is due by the clock, in order."""
         now = self.clock()
+        if now < self._quiet_until:
+            return
         due = [each for each in self._containers.values() if each.ends_at <= now]
         for each in sorted(due, key=lambda each: each.ends_at):
             self._end(each, each.ends_with, each.ends_at)
+        self._quiet_until = min((each.ends_at for each in self._containers.values()), default=FOREVER)
 
     def listen(self, listener: Callable[[Observation], None]) -> None:
         self._listeners.append(listener)
@@ -134,6 +141,7 @@ class HollowHost:
     def add_stranger(self, info: ContainerInfo) -> None:
         """Put a container there that no agent made."""
         self._containers[info.id] = _Container(info, Behaviour(), ())
+        self._names[info.name] = info.id
 
     def perform(self, op: Op) -> Done | Failed:
         """Do `op` now."""
@@ -162,12 +170,12 @@ class HollowHost:
 
     def _create(self, op: Create) -> Done | Failed:
         name = container_name(op.journal)
-        for each in self._containers.values():
-            if each.info.name == name:
-                if each.info.journal.same_attempt(op.journal):
-                    return Done(op, each.info)
-                message = f"the name {name} belongs to container {each.info.id}"
-                return Failed(op, Reason.CREATE_CONTAINER_ERROR, message)
+        holder = self._containers.get(self._names.get(name, ""))
+        if holder is not None:
+            if holder.info.journal.same_attempt(op.journal):
+                return Done(op, holder.info)
+            message = f"the name {name} belongs to container {holder.info.id}"
+            return Failed(op, Reason.CREATE_CONTAINER_ERROR, message)
         container = next(each for each in op.binding.spec.containers if each.name == op.journal.container)
         if container.image in self.missing_images:
             return Failed(op, Reason.IMAGE_MISSING, f"No such image: {container.image}")
@@ -183,6 +191,7 @@ class HollowHost:
         granted = op.binding.grants.ports
         ports = tuple((port.host_port, port.protocol) for port in granted if port.container == container.name)
         self._containers[info.id] = _Container(info, self.script(op), ports)
+        self._names[name] = info.id
         return Done(op, info)
 
     def _start(self, op: Start) -> Done | Failed:
@@ -201,10 +210,13 @@ class HollowHost:
         now = self.clock()
         found.info = replace(found.info, phase=Phase.RUNNING, started_at=now)
         found.ends_at, found.ends_with = now + found.behaviour.runs_s, found.behaviour.exit_code
+        self._quiet_until = min(self._quiet_until, found.ends_at)
         self.started.append(found.info)
         return Done(op, found.info)
 
     def _taken_port(self, wanted: _Container) -> int | None:
+        if not wanted.ports:
+            return None
         running = (each for each in self._containers.values() if each.info.phase is Phase.RUNNING)
         taken = {port for each in running for port in each.ports}
         for port in wanted.ports:
@@ -227,6 +239,7 @@ class HollowHost:
                 end = self.clock() + found.behaviour.stops_in_s
                 if end < found.ends_at:
                     found.ends_at, found.ends_with = end, _TERMINATED
+                    self._quiet_until = min(self._quiet_until, end)
         return Done(op)
 
     def _end(self, container: _Container, exit_code: int, at: float) -> None:
@@ -244,7 +257,10 @@ class HollowHost:
         found = self._containers.get(op.id)
         if found is not None and found.info.phase is Phase.RUNNING:
             return Failed(op, Reason.RUNTIME_ERROR, f"container {op.id} is running")
-        self._containers.pop(op.id, None)
+        if found is not None:
+            del self._containers[op.id]
+            if self._names.get(found.info.name) == op.id:
+                del self._names[found.info.name]
         return Done(op)
 
 

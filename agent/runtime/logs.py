@@ -4,6 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent.errors import RuntimeRefused
+
+HOLLOW = "this node is hollow: it simulates its containers, so there is nothing in them"
+
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
@@ -24,7 +28,7 @@ class OpenLog(Protocol):
 
 
 class Logs(Protocol):
-    """Where logs come from. Both raise RuntimeUnavailable."""
+    """Where logs come from. Both raise RuntimeUnavailable and RuntimeRefused."""
 
     def attempts(self, cluster: str, task_uid: str, binding_uid: str, container: str) -> tuple[str, ...]:
         """Return the ids of a container's attempts, newest first."""
@@ -33,10 +37,10 @@ class Logs(Protocol):
 
 
 class NoLogs:
-    """The logs of a runtime that keeps none."""
+    """Of a runtime that runs nothing."""
 
     def attempts(self, cluster: str, task_uid: str, binding_uid: str, container: str) -> tuple[str, ...]:
-        return ()
+        raise RuntimeRefused(501, HOLLOW)
 
     def open(self, container_id: str, query: LogQuery) -> OpenLog:
-        raise KeyError(container_id)
+        raise RuntimeRefused(501, HOLLOW)

@@ -5,7 +5,7 @@ from schemas.binding import Binding, Desired, Grants, StopReason
 from schemas.report import TaskReport
 from schemas.state import ContainerState
 from schemas.status import TaskStatus
-from schemas.task import Container, TaskSpec, template_hash
+from schemas.task import Container, TaskSpec
 
 
 def new_binding(
@@ -23,7 +23,7 @@ def new_binding(
         incarnation=inputs.incarnation,
         desired=Desired.RUN,
         generation=inputs.spec.generation,
-        template_hash=template_hash(inputs.spec.raw["spec"]),
+        template_hash=inputs.template_hash,
         labels=inputs.spec.value.metadata.labels,
         grants=grants,
         access_hash=inputs.access_hash,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from controller.reconcilers.plan import EventNote, Plan, PutTaskStatus, Waiting
+from controller.reconcilers.pull_secrets import with_secrets
 from controller.reconcilers.rollup import NodeHealth
 from controller.reconcilers.task_inputs import TaskInputs, reads_of
 from controller.scheduler.snapshot import PortAsk, Shape, TaskView
@@ -18,7 +19,7 @@ from schemas.versioned import Versioned
 
 
 def plan_unplaced(inputs: TaskInputs, plan: Plan, now: float) -> Plan:
-    """Ask for a node, unless it is denied, lost for good, or an older object of its name still ends."""
+    """Ask for a node, unless it is denied, lost for good, waits for a Secret, or an older object still ends."""
     status = inputs.own_status
     spec = inputs.spec
     assert spec is not None
@@ -29,7 +30,7 @@ def plan_unplaced(inputs: TaskInputs, plan: Plan, now: float) -> Plan:
     ):
         return plan
     base = status or TaskStatus(uid=inputs.uid)
-    rolled = with_admission(base, inputs, now)
+    rolled = with_secrets(with_admission(base, inputs, now), inputs.pull_secrets, now)
     if rolled != base:
         rolled = rolled.model_copy(update={"observed_generation": spec.generation})
         plan = replace(plan, intents=(*plan.intents, PutTaskStatus(rolled)))
@@ -37,6 +38,11 @@ def plan_unplaced(inputs: TaskInputs, plan: Plan, now: float) -> Plan:
         if rolled == base:
             return plan
         return replace(plan, events=(EventNote("Warning", "Denied", "; ".join(inputs.verdict.reasons)),))
+    if inputs.pull_secrets.reason:
+        if rolled.message == base.message:
+            return plan
+        note = EventNote("Warning", inputs.pull_secrets.reason, inputs.pull_secrets.message)
+        return replace(plan, events=(note,))
     if inputs.verdict is None or any(uid != inputs.uid for _, uid in inputs.bindings) or plan.intents:
         return plan
     blocked_until = copies_end_at(inputs, now, besides=None)
@@ -51,6 +57,8 @@ def with_admission(status: TaskStatus, inputs: TaskInputs, now: float) -> TaskSt
         return status  # something that it names can't be read: neither admitted nor denied
     if not isinstance(inputs.verdict, Denied):
         kept = tuple(c for c in status.conditions if c.type != "Admitted")
+        if len(kept) == len(status.conditions):
+            return status
         return status.model_copy(update={"conditions": kept})
     denied = Condition(
         type="Admitted",

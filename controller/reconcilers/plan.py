@@ -6,10 +6,12 @@ All intents of a plan happen together or not at all; applying a plan and plannin
 from dataclasses import dataclass
 from typing import Literal
 
+from controller.reconcilers.pull_secrets import Copies
 from controller.scheduler.snapshot import TaskView
 from schemas.binding import Binding, StopReason
 from schemas.cluster import Cluster
 from schemas.keys import ObjectRef
+from schemas.secret import SealedCopy
 from schemas.status import NodeStatus, TaskStatus
 from schemas.task import TaskSpec
 from schemas.versioned import Versioned
@@ -33,6 +35,22 @@ class UpdateBinding:
     labels: tuple[tuple[str, str], ...]
     generation: int
     spec: TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class SealBinding:
+    """A wish for copies of Secrets in a binding; `controller.sealing` makes a PutSealed of it."""
+
+    binding: Versioned[Binding]
+    copies: Copies
+
+
+@dataclass(frozen=True, slots=True)
+class PutSealed:
+    """Put copies of Secrets, by name, into a binding; the task runs on."""
+
+    binding: Versioned[Binding]
+    sealed: tuple[tuple[str, SealedCopy], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +128,8 @@ class RemoveNodeReports:
 Intent = (
     StopBinding
     | UpdateBinding
+    | SealBinding
+    | PutSealed
     | AdoptBinding
     | ReplaceBinding
     | CreateBinding

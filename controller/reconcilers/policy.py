@@ -8,7 +8,7 @@ from schemas.keys import ObjectRef
 
 @dataclass(frozen=True, slots=True)
 class PolicyInputs:
-    """`users`: tasks that live in it or name it. The uids are empty where there is no such key."""
+    """`users`: tasks and Secrets that live in it, tasks that name it. The uids are empty where there is no such key."""
 
     ref: ObjectRef
     spec_revision: int
@@ -27,7 +27,8 @@ def plan_policy(inputs: PolicyInputs, now: float) -> Plan:
         return replace(plan, intents=(RemoveRequest("delete", inputs.delete_revision),))
     if not may_remove(inputs):
         names = ", ".join(str(ref) for ref in inputs.users[:3])
-        text = f"{len(inputs.users)} tasks still use it: {names}"
+        what = "tasks" if all(ref.plural == "tasks" for ref in inputs.users) else "objects"
+        text = f"{len(inputs.users)} {what} still use it: {names}"
         return replace(plan, events=(EventNote("Warning", "InUse", text),))
     return replace(plan, intents=(RemoveObject(),))
 

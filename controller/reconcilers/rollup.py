@@ -12,7 +12,10 @@ from schemas.timestamps import format_time
 
 @dataclass(frozen=True, slots=True)
 class NodeHealth:
-    """A node as planners see it. `down_since`: by the leader's own clock, None while its lease lives."""
+    """A node as planners see it. `down_since`: by the leader's own clock, None while its lease lives.
+
+    `key_id`: names the key that Secrets for its tasks are sealed to, empty for a node that takes none.
+    """
 
     name: str
     down_since: float | None = None
@@ -20,6 +23,7 @@ class NodeHealth:
     fenced: bool = False
     address: str = ""
     api_address: str = ""
+    key_id: str = ""
 
 
 def state_of(binding: Binding, report: TaskReport | None, *, ended: bool) -> TaskState:
@@ -59,9 +63,7 @@ def roll_up(
             and health.down_since is not None
         ):
             continue  # why no other node takes it over
-        conditions = set_condition(
-            conditions, condition.model_copy(update={"last_transition_time": format_time(now)})
-        )
+        conditions = _with(conditions, condition, now)
     finished_at = max((c.finished_at for c in containers), default="") or format_time(now)
     return old.model_copy(
         update={
@@ -81,6 +83,14 @@ def roll_up(
             "finished_at": (old.finished_at or finished_at) if state in FINISHED else "",
         }
     )
+
+
+def _with(conditions: tuple[Condition, ...], new: Condition, now: float) -> tuple[Condition, ...]:
+    """Return `conditions` with `new`, the very same where it says nothing new."""
+    old = find_condition(conditions, new.type)
+    if old and (old.status, old.reason, old.message) == (new.status, new.reason, new.message):
+        return conditions
+    return set_condition(conditions, new.model_copy(update={"last_transition_time": format_time(now)}))
 
 
 def _worst(containers: tuple[ContainerStatus, ...], binding: Binding) -> tuple[str, str]:

@@ -23,9 +23,11 @@ from controller.reconcilers.plan import (
     Plan,
     PutTaskStatus,
     RemoveRequest,
+    SealBinding,
     StopBinding,
     UpdateBinding,
 )
+from controller.reconcilers.pull_secrets import copies_to_change
 from controller.reconcilers.rollup import roll_up, state_of
 from controller.reconcilers.task_inputs import Site, TaskInputs, reads_of
 from schemas.admission import Admitted, Denied
@@ -34,7 +36,7 @@ from schemas.defaults import reschedule_after_s
 from schemas.report import TaskReport
 from schemas.state import FINISHED, TaskState
 from schemas.status import TaskStatus
-from schemas.task import TaskSpec, template_hash
+from schemas.task import TaskSpec
 from schemas.timestamps import format_time
 from schemas.versioned import Versioned
 
@@ -67,7 +69,7 @@ def _plan_bound(inputs: TaskInputs, current: Versioned[Binding], plan: Plan, now
     step = _next_step(inputs, current)
     seen = _after(binding, step)
     status = _rolled_up(inputs, seen, now, ended=ended)
-    intents = [*plan.intents, *([step] if step else [])]
+    intents = [*plan.intents, *([step] if step else _new_copies(inputs, current))]
     if status != inputs.own_status:
         intents.append(PutTaskStatus(status))
     plan = replace(plan, intents=tuple(intents), events=_notes(inputs, step, status))
@@ -80,7 +82,7 @@ def _is_to_leave(inputs: TaskInputs, binding: Binding) -> bool:
 
 
 def _is_outdated(inputs: TaskInputs, binding: Binding) -> bool:
-    return inputs.spec is not None and template_hash(inputs.spec.raw["spec"]) != binding.template_hash
+    return inputs.spec is not None and inputs.template_hash != binding.template_hash
 
 
 def _next_step(inputs: TaskInputs, current: Versioned[Binding]) -> StopBinding | UpdateBinding | None:
@@ -102,6 +104,13 @@ def _next_step(inputs: TaskInputs, current: Versioned[Binding]) -> StopBinding |
             current, labels, spec.generation, _with_live_fields(binding, inputs.verdict.spec)
         )
     return None
+
+
+def _new_copies(inputs: TaskInputs, current: Versioned[Binding]) -> tuple[SealBinding, ...]:
+    """Have the binding's copies of Secrets made anew when a Secret or the node's key has changed."""
+    key_id = inputs.health(current.value.node).key_id
+    copies = copies_to_change(current.value, inputs.pull_secrets, key_id)
+    return () if copies is None else (SealBinding(current, copies),)
 
 
 def _with_live_fields(binding: Binding, effective: TaskSpec) -> TaskSpec:
@@ -206,8 +215,10 @@ def _restore_binding(inputs: TaskInputs, status: TaskStatus, plan: Plan, now: fl
         told = with_admission(status, inputs, now)
         return plan if told == status else replace(plan, intents=(*plan.intents, PutTaskStatus(told)))
     site = (status.node, inputs.uid)
-    if any(isinstance(each, CreateBinding) and _site_of(each) == site for each in plan.intents):
-        return plan  # what runs there is another copy, which must end first
+    if site in inputs.bindings or any(
+        isinstance(each, CreateBinding) and _site_of(each) == site for each in plan.intents
+    ):
+        return plan  # its key is another copy's, which must end and go first
     effective = inputs.verdict.spec
     binding = new_binding(inputs, effective, status.node, status.epoch, status.binding_uid, status.grants)
     if status.observed_generation != spec.generation:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controller.reconcilers.plan import Reads
+from controller.reconcilers.pull_secrets import NO_SECRETS, PullSecrets
 from controller.reconcilers.rollup import NodeHealth
 from schemas.admission import Admitted, Denied
 from schemas.binding import Binding
@@ -11,7 +12,7 @@ from schemas.keys import ObjectRef
 from schemas.report import TaskReport
 from schemas.request import DeleteRequest
 from schemas.status import TaskStatus
-from schemas.task import Task
+from schemas.task import Task, template_hash
 from schemas.versioned import Versioned
 
 Site = tuple[str, str]
@@ -32,6 +33,14 @@ class TaskInputs:
     nodes: Mapping[str, NodeHealth]
     incarnation: int
     access_hash: str
+    pull_secrets: PullSecrets = NO_SECRETS
+    known_template: str = ""
+
+    @property
+    def template_hash(self) -> str:
+        """The hash of what a change of would replace the task; known for each revision of the spec."""
+        assert self.spec is not None
+        return self.known_template or template_hash(self.spec.raw["spec"])
 
     @property
     def uid(self) -> str:

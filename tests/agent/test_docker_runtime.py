@@ -298,3 +298,17 @@ def test_a_closed_runtime_leaves_no_thread(live: LiveAgent) -> None:
     live.crash()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("docker-")]
     live.start()
+
+
+def test_an_image_that_vanishes_right_after_it_was_seen_is_looked_for_again(
+    live: LiveAgent, client: docker.APIClient
+) -> None:
+    """The agent remembers for a moment that an image was there; the create finds out, and the pull says why."""
+    name = f"berth/vanishing:{uuid.uuid4().hex[:8]}"
+    client.tag(IMAGE, *name.split(":"))
+    try:
+        live.running(live.bind(shell(SLEEP, container={"image": name})))
+    finally:
+        client.remove_image(name, noprune=True)
+    late = live.bind(shell(SLEEP, container={"image": name}))
+    assert "Never" in live.waiting(late, "ErrImageNeverPull").message

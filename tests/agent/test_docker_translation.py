@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from agent.labels import container_name, from_labels, to_labels
-from agent.runtime.api import Create, Phase, Reason
+from agent.runtime.api import Create, Phase, Pull, Reason
 from agent.runtime.docker_create import create_body, folders_to_make
-from agent.runtime.docker_images import split_image
+from agent.runtime.docker_images import RECENT_S, RecentImages, split_image
 from agent.runtime.docker_parse import container_info, pull_failure, start_failure, taken_port
 from schemas.binding import Binding, GrantedPort
 from tests.agent.builders import make_binding, make_journal, make_spec
@@ -173,3 +173,25 @@ def test_pull_failures_are_told_apart() -> None:
 )
 def test_an_image_is_split_into_repository_and_tag(image: str, parts: tuple[str, str]) -> None:
     assert split_image(image) == parts
+
+
+def test_an_image_seen_a_moment_ago_is_not_asked_for_again() -> None:
+    images = RecentImages()
+    pull = Pull(make_journal(make_binding()).target, "web:1", "IfNotPresent")
+    assert not images.has(pull, 100.0)
+    images.note("web:1", 100.0)
+    assert images.has(pull, 100.0 + RECENT_S - 0.1)
+    assert not images.has(pull, 100.0 + RECENT_S)
+
+
+def test_an_image_that_turned_out_to_be_gone_is_looked_for_at_once() -> None:
+    images = RecentImages()
+    images.note("web:1", 100.0)
+    images.forget()
+    assert not images.has(Pull(make_journal(make_binding()).target, "web:1", "Never"), 100.0)
+
+
+def test_a_policy_of_always_is_never_answered_from_memory() -> None:
+    images = RecentImages()
+    images.note("web:1", 100.0)
+    assert not images.has(Pull(make_journal(make_binding()).target, "web:1", "Always"), 100.0)

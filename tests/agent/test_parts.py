@@ -11,7 +11,9 @@ from agent.identity import Identity, IdentityKeeper, StateFolder
 from agent.nodereport import NodeContext, NodeState, node_report
 from agent.options import AgentOptions
 from agent.resources import HostFacts, NodeFacts, allocatable_of, cgroup_limits, default_reserve
-from agent.server import Refusal, authorize, bind_socket, choose_attempt, parse_query
+from agent.server.access import Refusal, authorize, choose_attempt
+from agent.server.app import bind_socket
+from agent.server.logs import parse_query
 from agent.standing import Standing, judge
 from schemas.cluster import Cluster
 from tests.agent.builders import make_binding

@@ -152,7 +152,7 @@ def test_etcd_that_hangs_is_told_within_five_seconds() -> None:
 
 def test_dead_endpoint_among_living_ones_costs_nothing(etcd_server: EtcdServer) -> None:
     endpoints = f"127.0.0.1:{free_port()},{etcd_server.endpoint}"
-    code, out, err, _ = berth("version", BERTH_ETCD=endpoints, BERTH_PREFIX="/nobody")
+    code, out, err, _ = berth("version", BERTH_ETCD=endpoints, BERTH_ROOT="/nobody")
     assert (code, err) == (0, "")
     assert "etcd: 3." in out
 

@@ -229,12 +229,15 @@ def test_version_names_etcd_and_the_leader(world: World, berth: Shell) -> None:
     assert berth("version").lines == [
         "Client: 0.1.0",
         "etcd: memory",
+        "Cluster: none: no controller has begun one, or etcd was wiped",
         "Leader: none; start one with: berth controller",
     ]
     world.put("/berth/election/controller/1", {"identity": "host-1", "version": "0.1.0"})
+    world.put("/berth/cluster", {"kind": "Cluster", "clusterUid": "c-1"})
     assert berth("version", "-o", "json").json == {
         "client": "0.1.0",
         "etcd": "memory",
+        "cluster": "c-1",
         "leader": "host-1",
         "leaderVersion": "0.1.0",
     }
@@ -246,6 +249,6 @@ def test_logs_of_a_task_that_never_ran(world: World, berth: Shell) -> None:
     world.set_status("web", state="Pending", message="no node is ready")
     result = berth("logs", "task/web")
     assert (result.code, result.out) == (1, "")
-    assert 'task "web" is Pending (no node is ready), so there are no logs' in result.err
+    assert 'task "web" is Pending (no node is ready), so there is no log' in result.err
     assert "only tasks have logs" in berth("logs", "node/n1").err
     assert 'task "x" not found' in berth("logs", "x").err

@@ -83,11 +83,11 @@ def test_other_kinds(world: World, berth: Shell) -> None:
     stored(world, make_object("Queue", "q", weight=2, limit={"cpu": 4}))
     world.apply(make_object("PriorityClass", "high", value=5))
     assert berth("get", "queues", "-o", "wide").lines == [
-        "NAME      STATUS   WEIGHT   AGE         GUARANTEE   LIMIT",
-        "default   Active   1.0      <unknown>   <none>      <none>",
-        "q         Active   2.0      5m          <none>      cpu=4",
+        "NAME      STATUS   WEIGHT   AGE      GUARANTEE   LIMIT",
+        "default   Active   1.0      <none>   <none>      <none>",
+        "q         Active   2.0      5m       <none>      cpu=4",
     ]
-    assert berth("get", "ns").lines == ["NAME      STATUS   AGE", "default   Active   <unknown>"]
+    assert berth("get", "ns").lines == ["NAME      STATUS   AGE", "default   Active   <none>"]
     assert berth("get", "pc", "--no-headers").out.split()[:3] == ["high", "Active", "5"]
 
 
@@ -129,7 +129,7 @@ def test_selector_and_names(world: World, berth: Shell) -> None:
 def test_nothing_found_is_told_on_stderr_and_is_no_error(berth: Shell) -> None:
     result = berth("get", "tasks")
     assert (result.code, result.out, result.err) == (0, "", "No resources found in default namespace.\n")
-    assert berth("get", "nodes").err == "No resources found\n"
+    assert berth("get", "nodes").err.startswith("No resources found\n")
     assert berth("get", "tasks", "-A").err == "No resources found\n"
     assert berth("get", "events").err == "No resources found in default namespace.\n"
 
@@ -322,7 +322,7 @@ def test_describe_other_kinds_and_missing_ones(world: World, berth: Shell) -> No
         (("get", "task/x", "y"), "not of the form KIND/NAME"),
         (("get", "tasks,nodes", "-w"), "one kind at a time"),
         (("get", "tasks", "--colour"), "No such option"),
-        (("gte", "tasks"), "No such command 'gte'. Did you mean 'get'?"),
+        (("gte", "tasks"), 'there is no command "gte"; did you mean get?'),
         (("--etcd",), "needs a value"),
     ],
 )
@@ -370,3 +370,12 @@ def test_json_and_names_are_watched_too(world: World, berth: Shell) -> None:
     assert berth("get", "tasks", "-w", "-o", "name").lines == ["task/web"]
     world.while_waiting = [stop]
     assert json.loads(berth("get", "tasks", "-w", "-o", "json").out)["metadata"]["name"] == "web"
+
+
+def test_store_without_a_cluster_is_told_with_the_nodes(world: World, berth: Shell) -> None:
+    world.add_node("n1")
+    result = berth("get", "nodes")
+    assert (result.code, len(result.lines)) == (0, 2)
+    assert "etcd holds no cluster: no controller has begun one there, or its data was wiped" in result.err
+    world.put(KEYS.cluster, {"kind": "Cluster", "clusterUid": "c-1"})
+    assert berth("get", "nodes").err == ""

@@ -211,3 +211,52 @@ def test_shown_object_can_be_applied_again(world: World) -> None:
 def test_queue_without_spec_is_stored_as_written(world: World) -> None:
     world.apply(make_object("Queue", "q"))
     assert "spec" not in world.json_at(KEYS.spec(cluster_ref("queues", "q")))
+
+
+class GroupMeddler(MemoryStore):
+    """A store on which somebody else changes one object right before many are written together."""
+
+    meddling: Any = None
+
+    def txn(self, txn: Txn) -> TxnResult:
+        together = any(isinstance(op, Txn) for op in txn.success)
+        if together and self.meddling is not None:
+            meddle, self.meddling = self.meddling, None
+            meddle()
+        return super().txn(txn)
+
+
+def test_many_objects_are_written_in_one_transaction_and_told_of_in_order(world: World) -> None:
+    names = [f"web-{number}" for number in range(40)]
+    assert world.apply(*map(make_task, names)) == [(f"task/{name}", "created") for name in names]
+    kvs = world.store.list("/berth/spec/default/tasks/").kvs
+    assert len({kv.mod_revision for kv in kvs}) == 1
+    assert len({world.json_at(kv.key)["metadata"]["uid"] for kv in kvs}) == 40
+    assert len(world.keys_under("/berth/applied/")) == 40
+
+
+def test_of_many_objects_one_that_lost_a_race_is_merged_again_in_its_turn() -> None:
+    quiet = World()
+    quiet.apply(make_task("a"), make_task("b"), make_task("c"))
+    store = GroupMeddler(lambda: NOW, server=quiet.store._server)  # type: ignore[attr-defined]
+    key = "/berth/spec/default/tasks/b"
+    store.meddling = lambda: quiet.put(
+        key, quiet.json_at(key) | {"spec": quiet.json_at(key)["spec"] | {"priority": 7}}
+    )
+    world = World(store)
+    tasks = [make_task(name, grace="5s") for name in "abc"]
+    assert world.apply(*tasks) == [
+        ("task/a", "configured"),
+        ("task/b", "configured"),
+        ("task/c", "configured"),
+    ]
+    assert world.json_at(key)["spec"]["priority"] == 7
+    assert {world.json_at(f"/berth/spec/default/tasks/{name}")["spec"]["grace"] for name in "abc"} == {"5s"}
+
+
+def test_many_objects_of_which_nothing_changed_write_nothing(world: World) -> None:
+    tasks = [make_task(f"web-{number}") for number in range(40)]
+    world.apply(*tasks)
+    before = world.store.get("/").revision
+    assert {action for _, action in world.apply(*tasks)} == {"unchanged"}
+    assert world.store.get("/").revision == before

@@ -10,7 +10,7 @@ from tests.support.etcd import free_port
 
 
 def test_option_wins_over_environment_and_that_over_the_default() -> None:
-    environment = {"BERTH_ETCD": "a:1,b:2", "BERTH_NAMESPACE": "team", "BERTH_PREFIX": "/x"}
+    environment = {"BERTH_ETCD": "a:1,b:2", "BERTH_NAMESPACE": "team", "BERTH_ROOT": "/x"}
     found = resolve({"namespace": "mine"}, environment)
     assert found == Settings(("a:1", "b:2"), prefix="/x", namespace="mine")
     assert resolve({}, {}).endpoints == ("http://127.0.0.1:2379",)
@@ -22,7 +22,7 @@ def test_option_wins_over_environment_and_that_over_the_default() -> None:
         ({"etcd": ","}, "--etcd is empty"),
         ({"etcd": "ftp://x:1"}, "not of the form"),
         ({"etcd": "host:port"}, "not of the form"),
-        ({"prefix": "/"}, "--prefix is empty"),
+        ({"root": "/"}, "--root is empty"),
         ({"cacert": "/no/such/file"}, "there is no such file"),
     ],
 )

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from client.errors import LogsUnavailable, NotFound, ObjectUnreadable
+from client.errors import AgentUnavailable, NotFound, ObjectUnreadable
 from client.logs import LogOptions
 from schemas.keys import task_ref
 from tests.client.helpers import KEYS, World, make_task
@@ -21,7 +21,7 @@ class Agent(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         self.seen.append((url.path, parse_qs(url.query), self.headers["Authorization"]))
         is_known = self.headers["Authorization"] == "Bearer secret"
-        body = b"line 1\nline 2\n" if is_known else b"wrong token"
+        body = b"line 1\nline 2\n" if is_known else b'{"message": "this is not the token"}'
         status = 200 if is_known else 403
         if "previous=true&timestamps=true" in self.path:
             status, body = 404, b'{"message": "there was no attempt before"}'
@@ -70,19 +70,19 @@ def test_logs_are_asked_of_the_agent_with_the_token_of_the_namespace(
 def test_refused_token_is_told(world: World, agent_address: str) -> None:
     ran(world, agent_address)
     world.put(KEYS.access("default"), {"kind": "AccessToken", "token": "stale"})
-    with pytest.raises(LogsUnavailable, match="refuses the token"):
+    with pytest.raises(AgentUnavailable, match="refuses the token"):
         read(world)
 
 
 def test_refusal_of_the_agent_is_told_in_its_words(world: World, agent_address: str) -> None:
     ran(world, agent_address)
-    with pytest.raises(LogsUnavailable, match="node n1 gives no logs: there was no attempt before; task"):
+    with pytest.raises(AgentUnavailable, match="node n1 refuses: there was no attempt before; task"):
         read(world, previous=True, timestamps=True)
 
 
 def test_node_that_is_gone_is_named_with_what_is_known(world: World) -> None:
     ran(world, f"http://127.0.0.1:{free_port()}", startedAt="2027-01-15T07:00:00Z")
-    with pytest.raises(LogsUnavailable) as caught:
+    with pytest.raises(AgentUnavailable) as caught:
         read(world)
     assert "node n1 does not answer" in str(caught.value)
     assert "last known as Running since 2027-01-15T07:00:00Z" in str(caught.value)
@@ -90,14 +90,14 @@ def test_node_that_is_gone_is_named_with_what_is_known(world: World) -> None:
 
 def test_task_that_never_ran_has_no_logs(world: World) -> None:
     world.apply(make_task())
-    with pytest.raises(LogsUnavailable, match='task "web" is Pending, so there are no logs'):
+    with pytest.raises(AgentUnavailable, match='task "web" is Pending, so there is no log'):
         read(world)
 
 
 def test_missing_token_says_who_makes_it(world: World) -> None:
     world.apply(make_task())
     world.set_status("web", state="Running", node="n1", apiAddress="http://127.0.0.1:1")
-    with pytest.raises(LogsUnavailable, match="a controller makes it"):
+    with pytest.raises(AgentUnavailable, match="a controller makes it"):
         read(world)
 
 

@@ -17,6 +17,7 @@ from schemas.report import ContainerStatus, Heartbeat, NodeReport, TaskReport
 from schemas.request import DeleteRequest
 from schemas.state import ContainerState
 from schemas.status import NodeStatus, TaskStatus
+from sealing.keys import KeyPair
 from store import objects
 from store.api import Delete, Put, Txn
 from store.codec import decode, encode
@@ -35,18 +36,19 @@ class NamedController(Controller):
 class Cluster:
     """The world: `settle` runs every actor until nothing happens; `advance` lets time pass."""
 
-    def __init__(self, policy: Policy | None = None) -> None:
+    def __init__(self, policy: Policy | None = None, key_pair: KeyPair | None = None) -> None:
         self.now = START
         self.store = MemoryStore(lambda: self.now)
         self.keys = Keys()
         self._ids = itertools.count(1)
         self.policy = policy or Policy()
+        self.key_pair = key_pair
         self.agents: dict[str, ScriptedAgent] = {}
         self.controllers = [self.new_controller("c1")]
 
     def new_controller(self, identity: str, **more: Any) -> NamedController:
         source = Random(lambda: f"uid-{next(self._ids):04d}", lambda: f"token-{next(self._ids)}", 7)
-        settings = ControllerSettings(identity=identity, policy=self.policy)
+        settings = ControllerSettings(identity=identity, policy=self.policy, key_pair=self.key_pair)
         return NamedController(
             more.pop("store", None) or self.store.another_client(), settings, source, **more
         )

@@ -435,6 +435,15 @@ def test_a_missing_binding_is_put_back_as_it_was() -> None:
     assert create.binding.grants.resources == {"cpu": 100}
 
 
+def test_a_missing_binding_is_not_put_back_before_an_older_one_of_its_key_has_ended_and_gone() -> None:
+    older = stopped(make_binding(binding_uid="b-0", epoch=0))
+    status = make_status(state=TaskState.RUNNING)
+    assert plan(status=status, bindings=(older,)).intents == ()
+    gone = plan(status=status, bindings=(older,), reports=(("n1", ended(older)),))
+    assert gone.intents == (RemoveBinding(older),)
+    assert gone.events == ()
+
+
 def test_a_binding_put_back_after_an_edit_does_not_claim_that_the_new_template_runs() -> None:
     edited = make_task(generation=2, container={"image": "demo:2"})
     (create,) = plan(spec=edited, status=make_status(state=TaskState.RUNNING)).intents

@@ -5,6 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from client.auth import WhoAmI
+from client.client import Client
+from client.errors import Refused
+from client.rights import Need
 from store.api import Put, Txn
 from store.errors import PermissionDenied
 from tests.support.cluster import Cluster, Json, Result, sleeper
@@ -44,9 +48,13 @@ def grants(prefix: str, node: str, namespace: str) -> dict[str, tuple[tuple[str,
             ("readwrite", f"{prefix}/spec/{namespace}/"),
             ("readwrite", f"{prefix}/applied/{namespace}/"),
             ("readwrite", f"{prefix}/requests/{namespace}/"),
+            ("readwrite", f"{prefix}/secrets/{namespace}/"),
             ("read", f"{prefix}/status/{namespace}/"),
             ("read", f"{prefix}/access/{namespace}"),
             ("read", f"{prefix}-events/{namespace}/"),
+        ),
+        "viewer": tuple(
+            ("read", f"{prefix}/{family}/{namespace}/") for family in ("spec", "status", "requests")
         ),
     }
 
@@ -124,6 +132,8 @@ def test_agent_can_write_nothing_but_its_own_reports(guarded: Cluster) -> None:
             store.txn(Txn((), (Put(each, b"x"),)))
     with pytest.raises(PermissionDenied):
         store.list(f"{prefix}/spec/")
+    with pytest.raises(PermissionDenied):
+        store.list(f"{prefix}/secrets/")
 
 
 def test_without_a_certificate_nothing_is_said(guarded: Cluster) -> None:
@@ -146,3 +156,60 @@ def test_process_without_the_rights_says_which_user_lacks_what(guarded: Cluster)
     assert controller.ends() == 1
     assert "permission denied" in controller.text
     assert "Traceback" not in agent.text + controller.text
+
+
+def test_user_sees_who_he_is_and_what_he_may_do(guarded: Cluster) -> None:
+    prefix = guarded.keys.prefix
+    team_is = team(guarded, "auth", "whoami")
+    assert (team_is.code, team_is.err) == (0, "")
+    assert team_is.rows["User"] == ["User", "team"]
+    assert team_is.rows["Roles"] == ["Roles", "team"]
+    assert f"team   readwrite   {prefix}/spec/team-a/*" in team_is.out
+    assert f"team   read        {prefix}/access/team-a\n" in team_is.out
+    root_is = guarded.berth("auth", "whoami", **as_user(guarded, "root"))
+    assert root_is.rows["Roles"] == ["Roles", "root"]
+
+
+CAN = {
+    "team": ("apply tasks", "get tasks", "delete task/ours", "logs tasks", "exec tasks", "events tasks"),
+    "viewer": ("get tasks", "describe task/ours"),
+    "root": ("apply tasks", "cordon nodes", "delete queues"),
+}
+CAN_NOT = {
+    "team": ("get tasks default", "apply queues", "get tasks *", "cordon nodes"),
+    "viewer": ("apply tasks", "delete tasks", "logs tasks"),
+}
+
+
+def test_answers_about_rights_are_those_of_etcd(guarded: Cluster) -> None:
+    for user in (*CAN, "nobody"):
+        variables = as_user(guarded, user)
+        cert, key = variables["BERTH_CERT"], variables["BERTH_KEY"]
+        client = Client(guarded.etcd.store(cert_file=cert, key_file=key), guarded.keys)
+        if user == "nobody":
+            with pytest.raises(Refused, match="etcd has no user nobody"):
+                client.whoami(cert)
+            continue
+        who = client.whoami(cert)
+        for what in CAN[user]:
+            assert lacking(client, who, what) == (), (user, what)
+        for what in CAN_NOT.get(user, ()):
+            assert lacking(client, who, what) != (), (user, what)
+
+
+def lacking(client: Client, who: WhoAmI, what: str) -> tuple[Need, ...]:
+    """what: `VERB KIND[/NAME][ NAMESPACE]`; an asterisk means all namespaces."""
+    verb, kind, namespace = (*what.split(), "team-a")[:3]
+    kind, _, name = kind.partition("/")
+    place = None if namespace == "*" else namespace
+    return client.missing_rights(who, verb, client.kind(kind), namespace=place, name=name)
+
+
+def test_lacking_rights_are_listed(guarded: Cluster) -> None:
+    variables = {"BERTH_NAMESPACE": "team-a", **as_user(guarded, "viewer")}
+    refused = guarded.berth("auth", "can-i", "delete", "tasks", **variables)
+    assert (refused.code, refused.out) == (1, "no\n")
+    assert refused.err == f"lacking: write of {guarded.keys.prefix}/requests/team-a/tasks/*\n"
+    listed = guarded.berth("auth", "can-i", "--list", **variables)
+    assert listed.rows["tasks"] == ["tasks", "get, list, watch, describe"]
+    assert listed.rows["queues"] == ["queues", "<none>"]

@@ -90,7 +90,7 @@ def test_date_stays_text() -> None:
 # fmt: off
 BAD_DOCUMENTS = [
     (task(spec__restartPolcy="Never"),
-     "f.yaml:1: task/web: spec.restartPolcy: unknown field; did you mean restartPolicy?"),
+     "f.yaml:9: task/web: spec.restartPolcy: unknown field; did you mean restartPolicy?"),
     (task(spec__containers__0__imagePullPolicie="Never"),
      "spec.containers[0].imagePullPolicie: unknown field; did you mean imagePullPolicy?"),
     (task(spec__terminationGracePeriodSeconds=3), "unknown field; did you mean grace?"),

@@ -33,6 +33,10 @@ class FaultyStore:
         self._pass("list")
         return self.behind.list(prefix, revision)
 
+    def page(self, start: str, end: str, *, limit: int, revision: int = 0) -> Listing:
+        self._pass("page")
+        return self.behind.page(start, end, limit=limit, revision=revision)
+
     def txn(self, txn: Txn) -> TxnResult:
         self._pass("txn")
         result = self.behind.txn(txn)

@@ -80,6 +80,16 @@ class TestReads:
         assert [kv.key for kv in listing.kvs] == [f"{prefix}{i:03}" for i in range(300)]
         assert listing.revision == store.get(prefix).revision
 
+    def test_page_is_a_piece_of_a_range_at_a_revision(self, store: Store, prefix: str) -> None:
+        for name in ("a", "b", "c", "d"):
+            revision = put(store, prefix + name)
+        put(store, prefix + "bb")
+        page = store.page(prefix + "b", prefix + "d", limit=2)
+        assert [kv.key.removeprefix(prefix) for kv in page.kvs] == ["b", "bb"]
+        page = store.page(prefix + "b", prefix + "d", limit=2, revision=revision)
+        assert [kv.key.removeprefix(prefix) for kv in page.kvs] == ["b", "c"]
+        assert page.revision == revision
+
     def test_a_future_revision_is_refused(self, store: Store, prefix: str) -> None:
         with pytest.raises(InvalidRequest):
             store.list(prefix, revision=store.get(prefix).revision + 1000)
@@ -423,3 +433,8 @@ def test_status_knows_size_and_revision(store: Store, prefix: str) -> None:
     assert status.revision >= revision
     assert status.db_size_bytes > 0
     assert status.alarms == ()
+
+
+def test_everybody_may_do_everything_where_nobody_is_asked_who_he_is(store: Store) -> None:
+    assert store.access("") is None
+    assert store.access("somebody") is None

@@ -154,7 +154,7 @@ class Cluster:
         self.keys = Keys(prefix)
         self.components: dict[str, Component] = {}
         self.nodes: list[str] = []
-        self.environment = {"BERTH_ETCD": self.etcd.endpoint, "BERTH_PREFIX": prefix}
+        self.environment = {"BERTH_ETCD": self.etcd.endpoint, "BERTH_ROOT": prefix}
         self.docker = docker.APIClient(base_url=docker_host, version="auto", timeout=60)
         self._store: Store | None = None
         self._stack = ExitStack()
@@ -175,10 +175,10 @@ class Cluster:
 
     # Processes
 
-    def start_controller(self, name: str = "controller", **environment: str) -> Component:
-        """Start a controller; environment: variables of its own."""
-        options = ["--identity", name, "--lease-ttl", str(LEASE_TTL_S)]
-        return self._start(name, ["controller", *options], environment)
+    def start_controller(self, name: str = "controller", *options: str, **environment: str) -> Component:
+        """Start a controller; options: of the command, environment: variables of its own."""
+        given = ["--identity", name, "--lease-ttl", str(LEASE_TTL_S), *options]
+        return self._start(name, ["controller", *given], environment)
 
     def start_agent(
         self, name: str = "agent", *options: str, docker_host: str = "", node: str = "", **environment: str

@@ -1,0 +1,71 @@
+"""Plots of the page, as SVG: one of all goals, and one a row that compares. matplotlib is the extra `bench`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.harness import Comparison, RowResult
+from bench.page import overview_bars
+
+OURS, THEIRS, GOAL = "#1f6f8b", "#c97b2d", "#777777"
+Drawing = Any  # of matplotlib, which is imported when something is drawn: it is large, and not always there
+
+
+def draw(results: Sequence[RowResult], folder: Path) -> dict[str, str]:
+    """Write the plots into `folder`; return name of a row, or "overview" -> file name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {}
+    if bars := overview_bars(results):
+        made["overview"] = _overview(bars, folder)
+    for result in results:
+        if result.comparisons:
+            made[result.name] = _pairs(result, folder)
+    return made
+
+
+def _canvas(**options: Any) -> tuple[Drawing, Drawing]:
+    """Return a figure and its axes; the same figures give the same file."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": "berth", "font.size": 9})
+    from matplotlib import pyplot
+
+    made: tuple[Drawing, Drawing] = pyplot.subplots(**options)
+    return made
+
+
+def _overview(bars: list[tuple[str, float]], folder: Path) -> str:
+    figure, axes = _canvas(figsize=(7.5, 0.8 + 0.42 * len(bars)))
+    labels, values = zip(*reversed(bars), strict=True)
+    axes.barh(labels, values, color=[OURS if value <= 1 else THEIRS for value in values])
+    axes.axvline(1.0, color=GOAL, linestyle="--", linewidth=1)
+    axes.set_xlabel("share of the goal: up to 1 is reached")
+    return _save(figure, folder / "overview.svg")
+
+
+def _pairs(result: RowResult, folder: Path) -> str:
+    count = len(result.comparisons)
+    figure, axes = _canvas(nrows=1, ncols=count, figsize=(3.9 * count + 0.4, 3.2), squeeze=False)
+    for place, comparison in zip(axes[0], result.comparisons, strict=True):
+        _lines(place, comparison)
+    return _save(figure, folder / f"{result.name}.svg")
+
+
+def _lines(axes: Drawing, comparison: Comparison) -> None:
+    numbers = range(1, len(comparison.pairs) + 1)
+    theirs = comparison.theirs if len(comparison.theirs) < 30 else "the other"
+    axes.plot(numbers, [pair.ours for pair in comparison.pairs], "o-", color=OURS, label=comparison.ours)
+    axes.plot(numbers, [pair.theirs for pair in comparison.pairs], "s-", color=THEIRS, label=theirs)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("pair")
+    axes.set_ylabel(comparison.unit)
+    axes.set_title(comparison.what, fontsize=9)
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _save(figure: Drawing, path: Path) -> str:
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    figure.clear()
+    return path.name

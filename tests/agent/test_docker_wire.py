@@ -1,0 +1,150 @@
+"""The light way to Docker: the SDK's answers and errors, and nothing ever sent twice."""
+
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import docker
+import pytest
+from docker.errors import APIError, ImageNotFound, NotFound
+
+from agent.runtime.docker_client import RUNTIME_SILENT
+from agent.runtime.docker_wire import WireClient
+from tests.agent.live import IMAGE
+
+VERSION = b'{"ApiVersion": "1.41"}'
+
+
+@pytest.fixture
+def wire(docker_host: str, demo_image: str) -> Iterator[WireClient]:
+    if not docker_host.startswith("unix://"):
+        pytest.skip("the engine is not at a unix socket")
+    with closing(WireClient(docker_host.removeprefix("unix://"), timeout_s=30)) as client:
+        yield client
+
+
+@pytest.mark.docker
+def test_a_container_lives_its_life_over_the_wire(wire: WireClient, client: docker.APIClient) -> None:
+    name = f"wire-{uuid.uuid4().hex[:8]}"
+    body = {"Image": IMAGE, "Cmd": ["sleep", "60"], "Labels": {"of": "ä test"}}
+    made = wire.create_container_from_config(body, name)["Id"]
+    try:
+        wire.start(made)
+        assert wire.inspect_container(made) == client.inspect_container(name)
+        wire.kill(made, "SIGKILL")
+        client.wait(made)
+    finally:
+        wire.remove_container(made, v=True, force=True)
+    with pytest.raises(NotFound):
+        client.inspect_container(made)
+
+
+@pytest.mark.docker
+def test_errors_are_those_of_the_sdk(wire: WireClient, client: docker.APIClient) -> None:
+    def told(one: docker.APIClient) -> list[tuple[type, int | None, str]]:
+        return [
+            refused(lambda: one.inspect_container("absent")),
+            refused(lambda: one.inspect_image("absent/image:1")),
+        ]
+
+    assert told(wire) == told(client)
+    assert told(wire)[0][0] is NotFound
+    assert told(wire)[1][0] is ImageNotFound
+
+
+@pytest.mark.docker
+def test_a_taken_name_is_a_conflict(wire: WireClient) -> None:
+    name = f"wire-{uuid.uuid4().hex[:8]}"
+    made = wire.create_container_from_config({"Image": IMAGE}, name)["Id"]
+    try:
+        kind, status, text = refused(lambda: wire.create_container_from_config({"Image": IMAGE}, name))
+        assert (kind, status) == (APIError, 409)
+        assert made in text
+    finally:
+        wire.remove_container(made)
+
+
+@pytest.mark.docker
+def test_an_image_is_the_same_over_the_wire(wire: WireClient, client: docker.APIClient) -> None:
+    assert wire.inspect_image(IMAGE) == client.inspect_image(IMAGE)  # type: ignore[no-untyped-call]
+
+
+def refused(work) -> tuple[type, int | None, str]:  # type: ignore[no-untyped-def]
+    with pytest.raises(APIError) as error:
+        work()
+    return type(error.value), error.value.status_code, str(error.value.explanation)
+
+
+# An engine that misbehaves
+
+
+@contextmanager
+def engine(path: Path, *answers: bytes) -> Iterator[list[bytes]]:
+    """Answer each connection's one request with the next of `answers`, and end it; yield the requests."""
+    asked: list[bytes] = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve() -> None:
+            for answer in answers:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    request = connection.recv(65536)
+                    if not request:
+                        return
+                    asked.append(request)
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield asked
+        finally:
+            with socket.socket(
+                socket.AF_UNIX
+            ) as last:  # lets a server go on that waits for a call that never came
+                last.connect(str(path))
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def reply(body: bytes) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def test_a_connection_that_the_engine_closed_meanwhile_is_opened_anew(tmp_path: Path) -> None:
+    path = tmp_path / "sock"
+    with engine(path, reply(VERSION), reply(b'{"Id": "one"}'), reply(b'{"Id": "two"}')) as asked:
+        with closing(WireClient(str(path), timeout_s=5)) as client:
+            assert client.inspect_container("x") == {"Id": "one"}
+            assert client._wire.sock is not None
+            client._wire.sock.recv(1, socket.MSG_PEEK)  # until the engine's end is seen
+            assert client.inspect_container("x") == {"Id": "two"}
+        assert len(asked) == 3
+
+
+def test_a_call_without_an_answer_is_not_sent_again(tmp_path: Path) -> None:
+    path = tmp_path / "sock"
+    with engine(path, reply(VERSION), b"", reply(b"{}")) as asked:
+        with closing(WireClient(str(path), timeout_s=5)) as client, pytest.raises(RUNTIME_SILENT):
+            client.start("x")
+        starts = [each for each in asked if b"/start" in each]
+        assert len(starts) == 1
+
+
+def test_an_answer_that_is_no_http_is_silence(tmp_path: Path) -> None:
+    path = tmp_path / "sock"
+    with (
+        engine(path, reply(VERSION), b"what?\r\n\r\n"),
+        closing(WireClient(str(path), timeout_s=5)) as client,
+        pytest.raises(RUNTIME_SILENT),
+    ):
+        client.inspect_container("x")

@@ -1,0 +1,197 @@
+"""The agent's server over real connections: who is let in, what is refused and how, limits, certificates."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.errors import OptionError
+from agent.runtime.logs import NoLogs
+from agent.runtime.streams import ExecRequest, NoStreams
+from agent.server.access import Refusal
+from agent.server.app import AgentServer, ServerTls, api_address, bind_socket, warn_if_open
+from agent.server.archive import parse_path
+from agent.server.forward import parse_port
+from agent.server.limits import StreamLimit
+from agent.server.streams import parse_exec, parse_size
+from client.agent_http import AgentPeer, open_websocket, request
+from client.agent_tls import AgentTls
+from client.errors import AgentUnavailable
+from tests.agent.builders import make_binding
+from tests.support.etcd import Tls
+
+TOKEN = "the-namespace-token"
+TLS = AgentTls()
+
+
+class NoAttempts(NoLogs):
+    """A runtime in which nothing was created yet."""
+
+    def attempts(self, cluster: str, task_uid: str, binding_uid: str, container: str) -> tuple[str, ...]:
+        return ()
+
+
+def serve(logs: NoLogs, tls: ServerTls | None = None) -> Iterator[AgentPeer]:
+    binding = make_binding(access_hash=hashlib.sha256(TOKEN.encode()).hexdigest())
+    listener = bind_socket("127.0.0.1:0")
+    server = AgentServer(
+        listener,
+        lambda uid: ("c1", binding) if uid == binding.task_uid else None,
+        logs,
+        NoStreams(),
+        tls or ServerTls(),
+    )
+    server.start()
+    try:
+        yield AgentPeer("n1", api_address(listener, "", tls or ServerTls()), "last known as Running", TOKEN)
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def hollow() -> Iterator[AgentPeer]:
+    yield from serve(NoLogs())
+
+
+@pytest.fixture
+def empty() -> Iterator[AgentPeer]:
+    yield from serve(NoAttempts())
+
+
+PLACE = "default/task-1-uid/main"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/v1/exec/{PLACE}?command=ls",
+        f"/v1/attach/{PLACE}",
+        "/v1/port-forward/default/task-1-uid/80",
+    ],
+)
+def test_stream_is_refused_with_words(empty: AgentPeer, hollow: AgentPeer, path: str) -> None:
+    for peer, wanted, told in (
+        (empty, path, "was not created yet"),
+        (hollow, path, "this node is hollow"),
+        (empty, path.replace("task-1", "task-2"), "has no binding here"),
+        (empty, path.replace("default", "other"), "has no binding here"),
+        (AgentPeer("n1", empty.api_address, "", "wrong"), path, "refuses the token of this namespace"),
+        (AgentPeer("n1", empty.api_address), path, "the namespace's token is missing"),
+    ):
+        with pytest.raises(AgentUnavailable, match=told) as caught:
+            open_websocket(peer, TLS, wanted)
+        assert "node n1" in str(caught.value)
+        assert TOKEN not in str(caught.value)
+
+
+def test_container_that_the_task_does_not_have_is_told(empty: AgentPeer) -> None:
+    with pytest.raises(AgentUnavailable, match="has no container x; it has: main"):
+        open_websocket(empty, TLS, "/v1/exec/default/task-1-uid/x?command=ls")
+
+
+def test_path_that_an_older_agent_lacks_is_told(empty: AgentPeer) -> None:
+    with pytest.raises(AgentUnavailable, match="older than this berth; update it"):
+        open_websocket(empty, TLS, "/v1/from-the-future/x")
+    with pytest.raises(AgentUnavailable, match="older"), request(empty, TLS, "GET", "/v1/from-the-future"):
+        pass
+
+
+def test_refused_upload_is_told_though_its_body_was_not_wanted(hollow: AgentPeer) -> None:
+    chunks = (b"x" * 65_536 for _ in range(50))
+    path = f"/v1/archive/{PLACE}?path=/tmp"
+    with (
+        pytest.raises(AgentUnavailable, match="this node is hollow"),
+        request(hollow, TLS, "PUT", path, chunks=chunks),
+    ):
+        pass
+
+
+def test_requests_that_make_no_sense_are_refused() -> None:
+    for call, argument in ((parse_path, "etc"), (parse_path, ""), (parse_port, "0"), (parse_port, "x")):
+        with pytest.raises(Refusal) as refused:
+            call(argument)
+        assert refused.value.status == 400
+    with pytest.raises(Refusal, match="after --"):
+        parse_exec([("tty", "true")])
+    asked = [("command", "ls"), ("command", "-l"), ("tty", "true"), ("stdin", "false")]
+    assert parse_exec(asked) == ExecRequest(("ls", "-l"), tty=True, stdin=False)
+    assert parse_size(b'{"width": 80, "height": 24}') == (80, 24)
+    for wrong in (b"", b"[]", b'{"width": 0, "height": 1}', b'{"width": "x", "height": 1}'):
+        assert parse_size(wrong) is None
+
+
+def test_streams_over_the_limit_are_refused_until_one_ends() -> None:
+    async def scenario() -> list[int]:
+        held = asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await held.wait()
+            await send({"type": "http.response.start", "status": 200})
+
+        limited = StreamLimit(app, limit=1)
+        statuses: list[int] = []
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        async def call(path: str) -> None:
+            await limited({"type": "http", "path": path}, lambda: asyncio.sleep(0), send)
+
+        first = asyncio.create_task(call("/v1/logs/x"))
+        await asyncio.sleep(0)
+        await call("/v1/logs/y")
+        held.set()
+        await first
+        await call("/v1/logs/z")
+        return statuses
+
+    assert asyncio.run(scenario()) == [503, 200, 200]
+
+
+def test_certificates_that_cant_be_used_are_told(tmp_path: Path) -> None:
+    for tls, told in (
+        (ServerTls("a.crt"), "--server-cert and --server-key belong together"),
+        (ServerTls(client_ca_file="ca.crt"), "--client-ca needs"),
+        (ServerTls("a.crt", "a.key"), "can't be used"),
+    ):
+        with pytest.raises(OptionError, match=told):
+            tls.check()
+    ServerTls().check()
+
+
+def test_server_with_tls_says_https_and_wants_a_client_certificate(tmp_path: Path) -> None:
+    made = Tls.create(tmp_path)
+    files = ServerTls(str(tmp_path / "server.crt"), str(tmp_path / "server.key"), str(made.ca_file))
+    files.check()
+    cert, key = made.issue("person")
+    cases = (
+        (AgentTls(), "not trusted by the system's CAs: give --cacert"),
+        (AgentTls(str(made.ca_file)), "it may want a client certificate: give --cert and --key"),
+        (AgentTls(str(made.ca_file), str(cert), str(key)), "was not created yet"),
+        (AgentTls(str(tmp_path / "none")), "a certificate can't be used"),
+    )
+    with contextmanager(serve)(NoAttempts(), files) as peer:
+        assert peer.api_address.startswith("https://127.0.0.1:")
+        for tls, told in cases:
+            with pytest.raises(AgentUnavailable, match=told):
+                open_websocket(peer, tls, f"/v1/attach/{PLACE}")
+            with (
+                pytest.raises(AgentUnavailable, match=told),
+                request(peer, tls, "GET", f"/v1/archive/{PLACE}?path=/x"),
+            ):
+                pass
+
+
+def test_serving_in_the_clear_beyond_this_host_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    for address, warned in (("127.0.0.1:0", 0), ("0.0.0.0:0", 1)):
+        caplog.clear()
+        with bind_socket(address) as listener, caplog.at_level(logging.WARNING):
+            warn_if_open(listener, ServerTls())
+            warn_if_open(listener, ServerTls("a.crt", "a.key"))
+        assert len(caplog.records) == warned

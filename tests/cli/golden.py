@@ -1,0 +1,312 @@
+"""Every printed form of the CLI, kept as text in `golden/*.txt`.
+
+    python -m tests.cli.golden      # writes the files anew; look at the difference before you commit it
+
+Each file is a session at a cluster in memory whose time, uids and revisions are always the same.
+"""
+
+import io
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from cli.main import VERBS, run
+from cli.session import Say, Session
+from client.client import Client
+from client.connect import Settings
+from schemas.keys import task_ref
+from tests.cli.helpers import LentClient
+from tests.client.helpers import KEYS, World, make_object, make_task
+
+FOLDER = Path(__file__).parent / "golden"
+WIDTH = 100  # columns of the terminal that help is written for
+CREATED = "2027-01-15T07:30:00Z"  # half an hour before the world's time
+UID = "00000000-0000-4000-8000-{:012d}"
+
+
+class GoldenWorld(World):
+    """A world whose objects have known uids and times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count = 0
+
+    def store_object(self, raw: dict[str, Any], namespace: str = "_cluster") -> None:
+        self._count += 1
+        plural = {"PriorityClass": "priorityclasses"}.get(raw["kind"], f"{raw['kind'].lower()}s")
+        place = {"namespace": namespace} if namespace != "_cluster" else {}
+        stamped = {"uid": UID.format(self._count), "creationTimestamp": CREATED}
+        raw = {**raw, "metadata": {**place, **raw["metadata"], **stamped}}
+        family = f"secrets/{namespace}" if plural == "secrets" else f"spec/{namespace}/{plural}"
+        self.put(f"/berth/{family}/{raw['metadata']['name']}", raw)
+
+    def add_task(self, name: str, status: dict[str, Any] | None = None, **spec: Any) -> None:
+        task = make_task(name, **spec)
+        task["metadata"]["labels"] = {"app": name}
+        self.store_object(task, "default")
+        if status is not None:
+            self.set_status(name, **status)
+
+    def add_event(self, name: str, number: int, reason: str, message: str, **fields: Any) -> None:
+        uid = self.json_at(KEYS.spec(task_ref("default", name)))["metadata"]["uid"]
+        event = {
+            "kind": "Event", "namespace": "default", "objectKind": "Task", "objectName": name, "objectUid": uid,
+            "type": "Normal", "reason": reason, "message": message, "source": "controller", "count": 1,
+            "firstTimestamp": "2027-01-15T07:40:00Z", "lastTimestamp": f"2027-01-15T07:{50 + number}:00Z", **fields,
+        }  # fmt: skip
+        self.put(KEYS.event("default", uid, "controller", reason), event)
+
+
+def container(state: str, **fields: Any) -> dict[str, Any]:
+    return {"name": "main", "state": state, "image": "berth/demo:1", **fields}
+
+
+def placed(state: str, *containers: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """The status of a task on node n1."""
+    where = {
+        "node": "n1",
+        "hostIP": "10.0.0.5",
+        "epoch": 1,
+        "bindingUid": "b1",
+        "startedAt": "2027-01-15T07:31:00Z",
+    }
+    return {"state": state, "observedGeneration": 1, **where, "containers": list(containers), **fields}
+
+
+def condition(type_: str, status: str, reason: str, message: str = "") -> dict[str, Any]:
+    since = {"lastTransitionTime": "2027-01-15T07:31:00Z"}
+    return {"type": type_, "status": status, "reason": reason, "message": message, **since}
+
+
+RUN = container("Running", containerId="c0ffee", startedAt="2027-01-15T07:31:00Z")
+LAST = {
+    "exitCode": 1,
+    "reason": "Error",
+    "startedAt": "2027-01-15T07:50:00Z",
+    "finishedAt": "2027-01-15T07:55:00Z",
+}
+
+
+def build_world() -> GoldenWorld:
+    """Objects of every kind, tasks in every state that a person may meet."""
+    world = GoldenWorld()
+    world.put(KEYS.cluster, {"kind": "Cluster", "clusterUid": UID.format(0)})
+    _add_cluster_objects(world)
+    _add_tasks(world)
+    world.put(KEYS.spec(task_ref("default", "broken")), b"garbage")
+    world.add_event("crash", 2, "BackOff", "restart in 40s", type="Warning", count=5)
+    world.add_event("web", 0, "Bound", "bound to node n1")
+    world.add_event("web", 1, "Started", "container main started")
+    return world
+
+
+def _add_cluster_objects(world: GoldenWorld) -> None:
+    world.store_object(make_object("Namespace", "team", queues=["default", "batch"], maxPriority=100))
+    world.store_object(make_object("Queue", "batch", weight=2, limit={"cpu": "4", "memory": "8Gi"}))
+    world.store_object(make_object("PriorityClass", "high", value=100, description="goes first"))
+    sealed = {"to": "0" * 16, "keys": ["password", "user"], "box": "Ym94", "digest": "d"}
+    secret = {"apiVersion": "berth/v1", "kind": "Secret", "metadata": {"name": "login"}}
+    world.store_object({**secret, "type": "Opaque", "sealed": sealed}, "default")
+    world.add_node(
+        "n1", labels={"disk": "ssd", "node-role/gpu": ""}, allocatable={"cpu": "3500m", "memory": 7364512153}
+    )
+    world.add_node("n2", ready="False", beating=False)
+    taint = {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
+    world.store_object(make_object("Node", "n2", unschedulable=True, taints=[taint]))
+
+
+def _add_tasks(world: GoldenWorld) -> None:
+    ports = [{"containerPort": 8080, "name": "http"}]
+    granted = [{"container": "main", "containerPort": 8080, "hostPort": 31000}]
+    ready = condition("Ready", "True", "ContainersReady")
+    scheduled = condition("Scheduled", "True", "Bound", "bound to node n1")
+    full = make_task("web")["spec"]["containers"][0] | {
+        "command": ["serve"], "args": ["--port", "8080"], "env": [{"name": "MODE", "value": "fast"}], "ports": ports,
+        "resources": {"requests": {"cpu": "500m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }  # fmt: skip
+    web = placed("Running", RUN, conditions=[scheduled, ready], ports=granted, resources={"cpu": "500m"})
+    world.add_task(
+        "web", web, containers=[full], volumes=[{"name": "data", "emptyDir": {"sizeLimit": "1Gi"}}]
+    )
+    crash = container(
+        "Waiting", attempt=5, reason="CrashLoopBackOff", message="restart in 40s", lastExit=LAST
+    )
+    world.add_task(
+        "crash", placed("Running", crash, conditions=[condition("Ready", "False", "CrashLoopBackOff")])
+    )
+    again = container("Starting", attempt=1, lastExit=LAST)
+    world.add_task("again", placed("Running", again))
+    pull = container("Waiting", reason="ImagePullBackOff", message="there is no image nope:1")
+    world.add_task("pull", placed("Preparing", pull))
+    unplaced = condition("Scheduled", "False", "Unschedulable", "cpu short by 2 on 1 node")
+    pending = {"state": "Pending", "reason": "Unschedulable", "message": "cpu short by 2 on 1 node"}
+    world.add_task("pending", {**pending, "conditions": [unplaced]}, queue="batch")
+    denied = condition("Admitted", "False", "Denied", "spec.queue: queue 'nope' does not exist")
+    world.add_task("denied", {"state": "Pending", "conditions": [denied]}, queue="nope")
+    done = container("Exited", exitCode=0, reason="Completed", finishedAt="2027-01-15T07:32:00Z")
+    world.add_task("done", placed("Succeeded", done), restartPolicy="Never")
+    failed = container("Exited", exitCode=3, reason="Error", finishedAt="2027-01-15T07:32:00Z")
+    world.add_task("failed", placed("Failed", failed), restartPolicy="Never")
+    world.add_task(
+        "oom", placed("Failed", container("Exited", exitCode=137, oom=True)), restartPolicy="Never"
+    )
+    world.add_task(
+        "gone", placed("Running", RUN, conditions=[condition("Ready", "Unknown", "NodeUnreachable")])
+    )
+    world.add_task("leaving", placed("Running", RUN))
+    world.client.delete(world.client.get("task", "leaving"), grace_s=5, wait=False)
+    world.add_task("new")
+
+
+TABLES = [
+    "get tasks", "get tasks -o wide", "get tasks -A", "get tasks --no-headers", "get tasks -o name",
+    "get tasks -l app=web --show-labels -L app", "get tasks --sort-by .status.state -o name",
+    "get tasks --field-selector status.node=n1 -o name", "get tasks,nodes", "get all",
+    "get nodes", "get nodes -o wide", "get namespaces", "get namespaces -o wide", "get queues", "get queues -o wide",
+    "get priorityclasses", "get priorityclasses -o wide", "get secrets", "get secrets -o wide",
+    "get events", "get events -o wide", "get events -A",
+    "get tasks -o custom-columns=NAME:.metadata.name,STATE:.status.state",
+    """get tasks -o 'jsonpath={range .items[*]}{.metadata.name}{"\\t"}{.status.state}{"\\n"}{end}'""",
+    "get tasks -l app=nothing", "api-resources", "api-resources -o wide", "api-resources -o name",
+    "version",
+]  # fmt: skip
+DATA = [
+    f"get {what} -o {form}"
+    for what in ("task/web", "task/leaving", "task/broken", "node/n1", "node/n2", "namespace/team", "queue/batch",
+                 "priorityclass/high", "secret/login", "namespaces", "task web new")
+    for form in ("json", "yaml")
+]  # fmt: skip
+TASKS = (
+    "web",
+    "crash",
+    "again",
+    "pull",
+    "pending",
+    "denied",
+    "done",
+    "failed",
+    "oom",
+    "gone",
+    "leaving",
+    "new",
+    "broken",
+)
+DESCRIBE = [f"describe task {name}" for name in TASKS] + [
+    "describe node n1", "describe node n2", "describe namespace team", "describe namespace default",
+    "describe queue batch", "describe priorityclass high", "describe secret login",
+]  # fmt: skip
+EVENTS = [
+    "events", "events --for task/web", "events --types Warning", "events -A -o wide", "events -o yaml",
+    "events --for task/new",
+]  # fmt: skip
+CHANGES = [
+    "label task/new tier=front", "label task/new tier=front", "label task/new tier=back", "label task/new --list",
+    "label task/new tier-", "annotate task/new note=x", "annotate task/new note-", "label tasks -l app=nothing a=b",
+    "patch task/new -p '{spec: {grace: 5s}}'", "patch task/new -p '{spec: {grace: 5s}}'",
+    "patch task/new -p '{spec: {restartPolicy: Never}}' --dry-run", "cordon n1", "cordon n1", "uncordon node/n1",
+    "wait task/web --for=condition=Ready", "wait task/pending --for=condition=Scheduled --timeout=0",
+    "wait task/pending --for='jsonpath={.status.state}=Running' --timeout=0", "wait tasks -l app=nothing --for=create",
+    "delete tasks -l app=nothing", "delete tasks --all --dry-run",
+    "delete task new", "delete task new --ignore-not-found",
+]  # fmt: skip
+ERRORS = [
+    "gte tasks", "get tsks", "get task nope", "get tasks -o nope", "get tasks -o jsonpath={.items[",
+    "get tasks -o jsonpath",
+    "get tasks -o custom-columns=NAME", "get tasks --sort-by .a[", "get tasks -l 'a b'", "get tasks,nodes -w",
+    "get task web -A", "get", "describe task nope", "delete tasks", "delete task nope", "delete task broken",
+    "label task/web", "label task/web a=1 a-", "label task/broken a=1", "patch task/web -p '{spec: {grce: 5s}}'",
+    "patch task/web -p '{metadata: {name: x}}'", "patch task/web --type json -p '[{op: remove, path: /spec/nope}]'",
+    "wait task/web --for=x", "wait task/nope --for=condition=Ready", "events --for web", "events --types x",
+    "explain task.spec.contaners", "explain nope", "completion tcsh", "apply -f /nonexistent/file.yaml", "logs new",
+    "cordon nope", "node fence n1", "get tasks --nope",
+]  # fmt: skip
+EXPLAIN = [
+    "explain task", "explain task.spec", "explain task.spec.containers.resources.requests", "explain queue.spec",
+    "explain task.spec.unreachable.stopAfter", "explain node --recursive",
+]  # fmt: skip
+SESSIONS: dict[str, list[str]] = {
+    "tables": TABLES,
+    "data": DATA,
+    "describe": DESCRIBE,
+    "events": EVENTS,
+    "changes": CHANGES,
+    "errors": ERRORS,
+    "explain": EXPLAIN,
+    "help": ["--help", *(f"{verb} --help" for verb in sorted(VERBS))],
+}
+
+
+def render(name: str) -> str:
+    """Return the text of one file: every command with its output; what is not data is marked with `! `."""
+    world = build_world()
+    with _terminal():
+        return "\n".join(_render_one(world, command) for command in SESSIONS[name])
+
+
+def _render_one(world: World, command: str) -> str:
+    code, out, err = _run(world, shlex.split(command))
+    lines = [f"$ berth {command}", *out.splitlines(), *(f"! {line}".rstrip() for line in err.splitlines())]
+    return "\n".join([*lines, *([f"exit code {code}"] if code else [])]) + "\n"
+
+
+def _run(world: World, arguments: list[str]) -> tuple[int, str, str]:
+    def open_client(settings: Settings, say: Say) -> Client:
+        return LentClient(
+            world.store, world.keys, now=world.clock, clock=world.clock, pause=world.pause, say=say
+        )
+
+    def make_session(settings: Settings) -> Session:
+        return Session(settings, open_client, world.clock)
+
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    with redirect_stdout(out), redirect_stderr(err):
+        code = run(
+            arguments, environment={"BERTH_CONFIG": "/nonexistent/config.yaml"}, make_session=make_session
+        )
+    return code, _text(out), _text(err)
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return re.sub(r"[ \t]+$", "", stream.read(), flags=re.MULTILINE)
+
+
+@contextmanager
+def _terminal() -> Iterator[None]:
+    """The same width and language everywhere."""
+    wanted = {"COLUMNS": str(WIDTH), "TERMINAL_WIDTH": str(WIDTH), "NO_COLOR": "1"}
+    before = {key: os.environ.get(key) for key in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            _restore(key, value)
+
+
+def _restore(key: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(key, None)
+    else:
+        os.environ[key] = value
+
+
+def write_all(say: Callable[[str], object] = print) -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for name in SESSIONS:
+        path = FOLDER / f"{name}.txt"
+        text = render(name)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            say(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    write_all()
+    sys.exit(0)

@@ -1,0 +1,195 @@
+"""What doctor makes of what it finds: each trouble has a verdict and a command; a healthy cluster has none."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from client.certificates import CertificateFile
+from client.doctor_checks import Check, Verdict, judge
+from client.doctor_findings import Api, Candidate, Cluster, Findings, Member, Node, Task
+from schemas.state import TaskState
+
+NOW = 1_800_000_000.0
+DAY_S = 86_400.0
+MEMBER = Member("a:2379", "", "3.4.23", 50 * 2**20, 2 * 2**30, (), 1, 1, 0.002)
+NODE = Node("n1", "True", "AgentReady", True, True, "", "0.1.0", Api("http://n1", "", 0.2))
+LEADER = Candidate("c1", "0.1.0", Api("http://c1", "", 0.1))
+STANDBY = Candidate("c2", "0.1.0", Api("http://c2", "", -0.4))
+HEALTHY = Findings(
+    NOW,
+    "0.1.0",
+    certificates=(
+        CertificateFile("cert", "me.crt", "", "me", NOW - DAY_S, NOW + 365 * DAY_S),
+        CertificateFile("key", "me.key", mode=0o600),
+    ),
+    members=(MEMBER,),
+    cluster=Cluster(True, "", False, 1),
+    candidates=(LEADER, STANDBY),
+    nodes=(NODE,),
+    task_count=3,
+    compacted_at=NOW - 60,
+    oldest_at=NOW - DAY_S,
+)
+
+
+def troubles(findings: Findings) -> list[Check]:
+    return [check for check in judge(findings) if check.verdict is not Verdict.PASS]
+
+
+def with_certificate(**fields: Any) -> Findings:
+    return replace(HEALTHY, certificates=(replace(HEALTHY.certificates[0], **fields),))
+
+
+def test_healthy_cluster_passes_every_check() -> None:
+    assert troubles(HEALTHY) == []
+    names = {check.name for check in judge(HEALTHY)}
+    assert names >= {"etcd", "quota", "certificates", "cluster", "controllers", "nodes", "clocks", "tasks"}
+
+
+LATE = Task("task/web", "team", TaskState.PENDING, "no node fits", NOW - 600)
+TROUBLES = {
+    "silent member": (
+        {"members": (MEMBER, Member("b:2379", "refused"))},
+        "FAIL etcd: member b:2379 gives no answer: refused",
+        "etcdctl --endpoints=b:2379 endpoint health",
+    ),
+    "no quorum": (
+        {"members": (replace(MEMBER, leader_id=0),)},
+        "FAIL etcd: member a:2379 knows no leader",
+        "status",
+    ),
+    "two clusters": (
+        {"members": (MEMBER, replace(MEMBER, endpoint="b:1", leader_id=9))},
+        "FAIL etcd: the members name 2 different leaders",
+        "etcdctl endpoint status --cluster",
+    ),
+    "slow": ({"members": (replace(MEMBER, latency_s=0.3),)}, "WARN etcd: member a:2379 leads", "check perf"),
+    "filling up": ({"members": (replace(MEMBER, db_size_bytes=1600 * 2**20),)}, "WARN quota: ", "defrag"),
+    "nearly full": (
+        {"members": (replace(MEMBER, db_size_bytes=1900 * 2**20),)},
+        "FAIL quota: the database of a:2379 holds 1900.0 MiB, 93% of its quota",
+        "defrag",
+    ),
+    "alarm": ({"members": (replace(MEMBER, alarms=("NOSPACE",)),)}, "FAIL quota: ", "alarm disarm"),
+    "wiped": (
+        {"cluster": Cluster()},
+        "FAIL cluster: nothing is initialised under this root",
+        "berth controller",
+    ),
+    "rewound": (
+        {"cluster": Cluster(True, "", True, 2)},
+        "FAIL cluster: history was rewound to incarnation 2",
+        "log",
+    ),
+    "no leader": ({"candidates": ()}, "FAIL controllers: no controller leads", "berth controller"),
+    "no standby": ({"candidates": (LEADER,)}, "WARN controllers: c1 leads, 0 on standby", "berth controller"),
+    "no nodes": ({"nodes": ()}, "WARN nodes: there is no node", "berth agent"),
+    "node away": (
+        {"nodes": (replace(NODE, ready="Unknown", reason="HeartbeatLost", is_beating=False),)},
+        "FAIL nodes: node n1 is not Ready (HeartbeatLost), and its agent does not beat",
+        "berth describe node/n1",
+    ),
+    "node garbled": (
+        {"nodes": (replace(NODE, unreadable="not JSON"),)},
+        "FAIL nodes: node n1 can't be read",
+        "n1",
+    ),
+    "agent hidden": (
+        {"nodes": (replace(NODE, api=Api("http://n1", "refused")),)},
+        "WARN nodes: the agent of node n1 is not to be reached",
+        "curl http://n1/healthz",
+    ),
+    "old agent": (
+        {"nodes": (replace(NODE, agent_version="0.0.9"),)},
+        "WARN versions: not all run version 0.1.0 as this client does: node n1 0.0.9",
+        "update",
+    ),
+    "clock off": (
+        {"nodes": (replace(NODE, api=Api("http://n1", "", -7.0)),)},
+        "WARN clocks: the clock of node n1 is 7 s behind ours",
+        "timedatectl",
+    ),
+    "clock far off": (
+        {"candidates": (replace(LEADER, api=Api("x", "", 90.0)), STANDBY)},
+        "FAIL clocks: the clock of controller c1 is 90 s ahead of ours",
+        "timedatectl",
+    ),
+    "garbage": (
+        {"unreadable": {"/berth/x": "not JSON"}},
+        "FAIL objects: /berth/x can't be read",
+        "etcdctl get /berth/x",
+    ),
+    "unbound": ({"unbound": ("r",)}, "WARN orphans: containers run that no binding names: r", "docker ps"),
+    "stray": ({"stray_bindings": ("k",)}, "WARN orphans: bindings name nodes that do not exist: k", "fence"),
+    "pending": (
+        {"tasks": (LATE,)},
+        "WARN tasks: task/web -n team is Pending for 10 minutes: no node fits",
+        "berth describe task/web -n team",
+    ),
+    "terminating": (
+        {"tasks": (replace(LATE, is_terminating=True, namespace="default"),)},
+        "WARN tasks: task/web is Terminating for 10 minutes",
+        "berth describe task/web",
+    ),
+    "lost": (
+        {"tasks": (replace(LATE, state=TaskState.LOST),)},
+        "WARN tasks: task/web -n team is Lost",
+        "describe",
+    ),
+    "never compacted": (
+        {"compacted_at": 0.0},
+        "WARN compaction: history was never compacted",
+        "berth version",
+    ),
+    "denied": ({"denied": ("/berth/bindings/",)}, "WARN access: not all was checked", "berth auth whoami"),
+}
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_trouble_is_told_with_what_to_do(name: str) -> None:
+    changes, told, remedy = TROUBLES[name]
+    found = troubles(replace(HEALTHY, **changes))  # type: ignore[arg-type]  # fields by name
+    assert len(found) == 1, found
+    assert f"{found[0].verdict} {found[0].name}: {found[0].text}".startswith(told)
+    assert remedy in found[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"error": "No such file"}, "FAIL --cert me.crt can't be used: No such file"),
+        ({"not_after": NOW - 2 * DAY_S}, "FAIL --cert me.crt (me) expired 2 days ago"),
+        ({"not_after": NOW + 5 * DAY_S}, "WARN --cert me.crt (me) holds for 5 more days"),
+        ({"not_before": NOW + 60}, "FAIL --cert me.crt does not hold yet"),
+        ({"problem": "it was not issued by the CA of ca.crt"}, "FAIL --cert me.crt: it was not issued by"),
+        (
+            {"use": "key", "path": "me.key", "mode": 0o644},
+            "FAIL --key me.key may be read by others (mode 0644)",
+        ),
+    ],
+)
+def test_certificate_that_will_not_do_is_told(fields: dict[str, Any], told: str) -> None:
+    (found,) = troubles(with_certificate(**fields))
+    assert f"{found.verdict} {found.text}".startswith(told)
+    assert found.remedy
+
+
+def test_many_stuck_tasks_are_summed_up() -> None:
+    tasks = tuple(replace(LATE, ref=f"task/{number}") for number in range(12))
+    found = troubles(replace(HEALTHY, tasks=tasks))
+    assert len(found) == 6
+    assert found[-1].text == "7 more tasks are stuck"
+
+
+def test_young_or_ending_tasks_are_not_stuck() -> None:
+    young = replace(LATE, since=NOW - 20)
+    assert troubles(replace(HEALTHY, tasks=(young, replace(young, is_terminating=True)))) == []
+
+
+def test_without_etcd_the_certificates_are_checked_and_nothing_is_made_up() -> None:
+    found = replace(HEALTHY, members=(Member("a:2379", "refused"),), store_error="refused", candidates=())
+    names = [check.name for check in judge(found)]
+    assert names[0] == "etcd"
+    assert "certificates" in names
+    assert not {"controllers", "nodes", "tasks"} & set(names)

@@ -1,0 +1,236 @@
+"""The parts of `berth up` that need no cluster: what is started, how the dead are replaced, who is who."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from client.connect import Settings
+from local.docker import why_no_docker
+from local.down import end_leftovers
+from local.errors import LocalError, RunsAlready
+from local.etcd import choose_ports, find_etcd, is_free, pick_port
+from local.folder import Folder, Record, default_data_dir
+from local.pki import Pki
+from local.plan import Child, UpOptions, children, clean_environment, port_ranges
+from local.processes import ProcessId, end, identify, is_alive, send, spawn
+from local.supervisor import CLEAN_RUN_S, FIRST_DELAY_S, MAX_DELAY_S, Supervisor, describe_exit
+from tests.support.wait import eventually
+
+OPTIONS = UpOptions(node="n")
+SETTINGS = Settings(("https://127.0.0.1:2379",), "/ca", "/cert", "/key")
+SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
+
+
+# What is started
+
+
+def test_nodes_share_ports_without_overlap_and_know_their_share(tmp_path: Path) -> None:
+    options = replace(OPTIONS, nodes=3, ports=(31000, 31099))
+    ranges = port_ranges(options)
+    assert ranges == ((31000, 31032), (31033, 31065), (31066, 31098))
+    commands = [child.command for child in children(options, SETTINGS, Folder(tmp_path), Pki(tmp_path))]
+    assert [each for command in commands for each in command if each.startswith("--share")] == [
+        "--share=1/3",
+        "--share=2/3",
+        "--share=3/3",
+    ]
+
+
+def test_one_node_has_the_plain_name() -> None:
+    assert OPTIONS.node_names == ("n",)
+    assert replace(OPTIONS, nodes=2).node_names == ("n-1", "n-2")
+    assert replace(OPTIONS, hollow=2).hollow_names == ("n-hollow-0001", "n-hollow-0002")
+
+
+def test_agents_demand_certificates_unless_etcd_is_somebody_elses(tmp_path: Path) -> None:
+    own = children(OPTIONS, SETTINGS, Folder(tmp_path), Pki(tmp_path))[-1]
+    other = children(replace(OPTIONS, external=SETTINGS), SETTINGS, Folder(tmp_path), Pki(tmp_path))[-1]
+    assert f"--client-ca={tmp_path}/ca.crt" in own.command
+    assert [each for each in other.command if "client-ca" in each] == []
+
+
+def test_variables_that_would_change_the_options_are_not_handed_on() -> None:
+    assert clean_environment({"BERTH_ETCD": "x", "ETCD_NAME": "y", "PATH": "z"}) == {"PATH": "z"}
+
+
+def test_ports_of_last_time_are_taken_again_if_they_are_free() -> None:
+    with_listener = pick_port((), ())
+    assert is_free(with_listener)
+    assert choose_ports((with_listener, 0))[0] == with_listener
+
+
+def test_missing_etcd_is_told_with_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match=r"apt-get install etcd-server.*--etcd"):
+        find_etcd(str(tmp_path))
+
+
+def test_missing_docker_is_told_with_what_to_do(tmp_path: Path) -> None:
+    told = why_no_docker(f"unix://{tmp_path}/none")
+    assert "there is no such socket" in told
+    assert "--hollow" in told
+
+
+def test_address_that_is_none_of_docker_is_told() -> None:
+    assert "write unix:///path or tcp://host:port" in why_no_docker("ssh://x")
+
+
+def test_too_few_ports_are_told() -> None:
+    with pytest.raises(LocalError, match="give a wider one"):
+        port_ranges(replace(OPTIONS, nodes=9, ports=(31000, 31010)))
+
+
+def test_data_folder_follows_variable_then_home() -> None:
+    assert default_data_dir({"BERTH_DATA_DIR": "/d", "HOME": "/h"}) == Path("/d")
+    assert default_data_dir({"HOME": "/h"}) == Path("/h/.local/share/berth")
+    with pytest.raises(LocalError, match="BERTH_DATA_DIR"):
+        default_data_dir({})
+
+
+# What is remembered
+
+
+def test_record_is_read_as_it_was_written_and_fields_of_later_versions_are_passed_over(
+    tmp_path: Path,
+) -> None:
+    me = identify(os.getpid())
+    assert me is not None
+    record = Record(up=me, processes={"etcd": me}, nodes=("a",), endpoints=("x:1",), hollow=("h-0001",))
+    folder = Folder(tmp_path)
+    folder.write(record)
+    path = tmp_path / "up.json"
+    path.write_text(path.read_text().replace('"ready"', '"later": 1, "ready"'))
+    assert folder.read() == record
+
+
+def test_damaged_record_is_told(tmp_path: Path) -> None:
+    (tmp_path / "up.json").write_text("{")
+    with pytest.raises(LocalError, match=r"up\.json can't be read"):
+        Folder(tmp_path).read()
+
+
+def test_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "d")
+    folder.make()
+    with folder.held():
+        assert folder.is_held()
+        with pytest.raises(RunsAlready, match="berth down"), folder.held():
+            pass
+    assert not folder.is_held()
+
+
+# Who is who
+
+
+@contextmanager
+def sleeping(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    process = spawn(SLEEP, tmp_path / "log", os.environ, tmp_path)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_process_is_known_by_its_start_and_another_of_its_pid_is_never_signalled(tmp_path: Path) -> None:
+    with sleeping(tmp_path) as process:
+        found = identify(process.pid)
+        assert found is not None
+        other = replace(found, started=found.started + 1)
+        assert not send(other, signal.SIGKILL)
+        assert is_alive(found)
+        end([found], 10)
+        assert not is_alive(found)
+
+
+def test_zombie_and_nobody_are_not_alive(tmp_path: Path) -> None:
+    with sleeping(tmp_path) as process:
+        process.kill()
+        eventually(lambda: identify(process.pid) is None)
+    assert not is_alive(ProcessId(process.pid, 1, "boot"))
+
+
+def test_what_a_killed_up_left_is_ended_in_order_and_nothing_else(tmp_path: Path) -> None:
+    said: list[str] = []
+    with sleeping(tmp_path) as etcd, sleeping(tmp_path) as agent, sleeping(tmp_path) as other:
+        known = {
+            name: identify(each.pid) for name, each in (("etcd", etcd), ("agent-n", agent), ("old", other))
+        }
+        processes = {name: each for name, each in known.items() if each is not None}
+        processes["old"] = replace(processes["old"], boot="an earlier one")
+        assert end_leftovers(Record(processes=processes), said.append)
+        assert [each.split()[1] for each in said] == ["agent-n", "etcd"]
+        assert [is_alive(processes[name]) for name in ("etcd", "agent-n")] == [False, False]
+        assert other.poll() is None
+        assert not end_leftovers(Record(processes=processes), said.append)
+
+
+# How the dead are replaced
+
+
+class Made:
+    """A supervisor of children that really run, under a clock of the test's own."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.said: list[str] = []
+        self.remembered: dict[str, ProcessId] = {}
+        self.supervisor = Supervisor(
+            lambda child: spawn(child.command, tmp_path / "log", os.environ, tmp_path),
+            self.said.append,
+            self._remember,
+        )
+
+    def _remember(self, found: dict[str, ProcessId]) -> None:
+        self.remembered = found
+
+    def kill(self, name: str, now: float) -> float | None:
+        running = self.supervisor.children[name]
+        assert running.process is not None
+        running.process.kill()
+        running.process.wait()
+        return self.supervisor.step(now)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Made]:
+    found = Made(tmp_path)
+    yield found
+    found.supervisor.kill()
+
+
+def test_dead_child_is_started_again_later_and_later(made: Made) -> None:
+    now, delays = 100.0, []
+    made.supervisor.start(Child("a", SLEEP, 0, 1.0), now)
+    for _ in range(7):
+        due = made.kill("a", now)
+        assert due is not None
+        delays.append(due - now)
+        assert made.remembered == {}
+        assert made.supervisor.step(due - 0.01) == due
+        assert made.supervisor.step(due) is None
+        assert made.remembered.keys() == {"a"}
+        now = due
+    assert delays[:3] == [FIRST_DELAY_S, 2 * FIRST_DELAY_S, 4 * FIRST_DELAY_S]
+    assert delays[-1] == MAX_DELAY_S
+    assert made.kill("a", now + CLEAN_RUN_S) == now + CLEAN_RUN_S + FIRST_DELAY_S
+    assert "a ended (killed by SIGKILL); it is started again in 1 s" in made.said
+
+
+def test_children_are_asked_to_end_in_turns(made: Made) -> None:
+    for name, turn in (("etcd", 2), ("controller", 1), ("agent-1", 0), ("agent-2", 0)):
+        made.supervisor.start(Child(name, SLEEP, turn, 5.0), 0.0)
+    assert made.supervisor.turns() == (0, 1, 2)
+    assert made.supervisor.ask(0) == 5.0
+    eventually(lambda: made.supervisor.living(0) == ())
+    assert made.supervisor.living(1) == ("controller",)
+    assert made.said == ["stopping agent-1", "stopping agent-2"]
+
+
+def test_exit_is_told_in_words() -> None:
+    assert (describe_exit(1), describe_exit(-9)) == ("exit code 1", "killed by SIGKILL")
