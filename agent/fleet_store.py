@@ -39,6 +39,7 @@ class DealtWatch:
         self._inbox: deque[tuple[WatchEvent, ...]] = deque()
         self._error: StoreError | None = None
         self._life_seen = -1
+        self.born_at_life = deal.life
         self.prefix = prefix
         self.start_revision = start_revision
 
@@ -98,7 +99,13 @@ class FleetStore:
         return share
 
     def leave(self, share: DealtWatch) -> None:
-        """End one share; the watch itself goes on."""
+        """End one share; the watch itself goes on, unless it was silent for the whole life of that share.
+
+        An agent leaves a silent watch after a while and lists again: the second time that shows who is silent.
+        """
+        if share.born_at_life == self.life and self._watch is not None:
+            self._watch.close()
+            self._lose(WatchLost("the fleet's watch was silent: list again"))
         shares = self._shares.get(share.prefix, [])
         if share in shares:
             shares.remove(share)
@@ -114,10 +121,13 @@ class FleetStore:
                 self.life += 1
                 self._deal(events)
         except StoreError as error:
-            self._watch = None
-            shares, self._shares = self._shares, {}
-            for share in [each for group in shares.values() for each in group]:
-                share.fail(error)
+            self._lose(error)
+
+    def _lose(self, error: StoreError) -> None:
+        self._watch = None
+        shares, self._shares = self._shares, {}
+        for share in [each for group in shares.values() for each in group]:
+            share.fail(error)
 
     def _deal(self, events: tuple[WatchEvent, ...]) -> None:
         dealt: dict[str, list[WatchEvent]] = {}

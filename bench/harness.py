@@ -46,7 +46,8 @@ class Comparison:
     """Ours against a peer or a limit.
 
     ours, theirs: names for the table. unit: of the measurements (`s`, `tasks/s`). goal: for the ratio.
-    ratio: which way round it is told: ours/theirs is "so many times as long", theirs/ours "so many times faster".
+    ratio: which way round it is told: of times, ours/theirs is "so many times as long" and theirs/ours "so many
+        times as fast"; of speeds, ours/theirs is the latter.
     """
 
     what: str

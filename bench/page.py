@@ -69,7 +69,8 @@ def told(goal: Goal) -> str:
 
 
 def _ratio_unit(comparison: Comparison) -> str:
-    return "x as long" if comparison.ratio == "ours/theirs" else "x as fast"
+    is_time = comparison.unit == "s"
+    return "x as long" if is_time and comparison.ratio == "ours/theirs" else "x as fast"
 
 
 def overview_bars(results: Iterable[RowResult]) -> list[tuple[str, float]]:

@@ -42,7 +42,6 @@ class Pipeline:
             "bare pipeline",
             "tasks/s",
             found,
-            ratio="theirs/ours",
         )
         readings = tuple(
             Reading(f"{TASKS} tasks on {run.nodes} nodes", "tasks/s", (run.tasks / run.wall_s,), GOAL)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.manifests import read_sources, telling_lines
-from cli.session import Session, note, out, session_of
+from cli.session import note, out, session_of
 from cli.settings import HELP
 from client.apply import ApplyResult, Planned
 from client.errors import BadOption, ClientError
@@ -21,6 +21,7 @@ Files = Annotated[
 ]
 Recursive = Annotated[bool, typer.Option("-R", "--recursive", help="Also read the folders below.")]
 CreateNamespace = Annotated[bool, typer.Option(help="Create namespaces that do not exist.")]
+STEADY_S = 1.0  # a command that fails at once runs for a moment, too
 
 
 def register(app: typer.Typer, name: str) -> None:
@@ -48,7 +49,7 @@ def apply(
                 _print(ApplyResult(each.document.ref, each.action, each.replaces), " (dry run)")
             return
         results = _write(client, planned, timeout_s)
-        if wait and not _wait(session, client, results, timeout_s):
+        if wait and not _wait(client, results, timeout_s):
             raise typer.Exit(1)
 
 
@@ -68,21 +69,28 @@ def _print(result: ApplyResult, suffix: str) -> None:
         note(f"  {result.ref} is replaced (stopped and started anew), as these fields change: {fields}")
 
 
-def _wait(session: Session, client: "Client", results: list[ApplyResult], timeout_s: float) -> bool:
-    """Wait for every task; say whether all got there. The timeout counts for all together."""
+def _wait(client: "Client", results: list[ApplyResult], timeout_s: float) -> bool:
+    """Wait for every task, and look again a little later; say whether all run. The timeout is for all together."""
     deadline = time.monotonic() + timeout_s
-    all_done = True
-    for result in (each for each in results if each.ref.plural == "tasks"):
-        left_s = max(0.0, deadline - time.monotonic())
-        try:
-            progress = client.wait_task(result.ref, result.generation, timeout_s=left_s)
-        except ClientError as error:
-            progress = Progress("failed", str(error))
-        if progress.verdict == "failed":
-            all_done = False
-            note(f"Error: {result.ref} does not run: {progress.why}; see: berth describe {result.ref}")
-            _print_last_lines(client, result)
-    return all_done
+    tasks = [each for each in results if each.ref.plural == "tasks"]
+    running = [each for each in tasks if _runs(client, each, deadline)]
+    if running:
+        time.sleep(STEADY_S)
+    steady = [each for each in running if _runs(client, each, deadline)]
+    return len(steady) == len(tasks)
+
+
+def _runs(client: "Client", result: ApplyResult, deadline: float) -> bool:
+    """Wait until a task runs or has ended well; say why it does not. deadline: of the steady clock."""
+    left_s = max(0.0, deadline - time.monotonic())
+    try:
+        progress = client.wait_task(result.ref, result.generation, timeout_s=left_s)
+    except ClientError as error:
+        progress = Progress("failed", str(error))
+    if progress.verdict == "failed":
+        note(f"Error: {result.ref} does not run: {progress.why}; see: berth describe {result.ref}")
+        _print_last_lines(client, result)
+    return progress.verdict != "failed"
 
 
 def _print_last_lines(client: "Client", result: ApplyResult) -> None:

@@ -84,8 +84,10 @@ def generic(
             raise BadOption("--from-literal must be KEY=VALUE")  # what was written may be the secret itself
         _add(values, key, value.encode())
     for text in from_file or ():
-        key, equals, path = text.rpartition("=")
-        _add(values, key if equals else Path(path).name, _read(path))
+        key, equals, path = text.partition("=")
+        if not equals:
+            key, path = Path(text).name, text
+        _add(values, key, _read(path))
     _create(context, name, type_, values, overwrite=overwrite, dry_run=dry_run, output=output)
 
 
@@ -111,7 +113,11 @@ def _password(given: str, *, from_stdin: bool) -> str:
     if given:
         note("Warning: others on this machine may see --docker-password; better: --docker-password-stdin")
         return given
-    password = sys.stdin.buffer.read(MAX_STDIN_BYTES).decode().removesuffix("\n").removesuffix("\r")
+    try:
+        text = sys.stdin.buffer.read(MAX_STDIN_BYTES).decode()
+    except UnicodeDecodeError:  # its message would hold the password
+        raise BadOption("--docker-password-stdin: stdin is not UTF-8 text") from None
+    password = text.removesuffix("\n").removesuffix("\r")
     if not password:
         raise BadOption("--docker-password-stdin: stdin is empty")
     return password

@@ -47,7 +47,12 @@ def sorted_by(views: Iterable[ObjectView], path: str) -> tuple[ObjectView, ...]:
             return (0, float(value), "")
         return _text_key(show(value))
 
-    return tuple(sorted(views, key=key))
+    found = sorted(views, key=key)
+    if found and key(found[0])[0] == 2:
+        raise BadOption(
+            f"--sort-by {path!r}: none of the objects has that; see the fields: berth get ... -o yaml"
+        )
+    return tuple(found)
 
 
 def _text_key(text: str) -> tuple[int, float, str]:

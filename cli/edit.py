@@ -3,7 +3,10 @@
 import os
 import shlex
 import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +16,7 @@ from cli.changing import refs_of, tell_replacing, told
 from cli.refs import parse_targets
 from cli.session import note, out, session_of
 from cli.settings import HELP
-from client.errors import BadOption, ClientError, Refused
+from client.errors import BadOption, Refused
 
 if TYPE_CHECKING:
     from client.change import Changed
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 _HEADER = """# Change {ref} and save it; lines that begin with '#' are left out. An unchanged or empty file
 # cancels the edit.
 """
+
+
+MAX_TRIES = 5  # of an editor that is a script: it would make the same mistake for ever
 
 
 def register(app: typer.Typer, name: str) -> None:
@@ -59,7 +65,7 @@ class _Edit:
 
     def run(self) -> None:
         """Edit until it is right or cancelled; the file stays unless the change was written or there is none."""
-        text, problem = self._shown, ""
+        text, problem, tries = self._shown, "", 0
         while True:
             self._path.write_text(_HEADER.format(ref=self._ref) + _comment(problem) + text, encoding="utf-8")
             edited = self._open()
@@ -76,6 +82,9 @@ class _Edit:
             changed, problem = self._try(text)
             if changed is not None:
                 break
+            tries += 1
+            if tries == MAX_TRIES and not sys.stdin.isatty():
+                raise Refused(f"{self._ref} was not changed; the text is kept in {self._path}\n{problem}")
         self._path.unlink()
         out(f"{self._ref} {'edited' if changed.is_change else 'not changed'}")
         tell_replacing(changed)
@@ -86,7 +95,8 @@ class _Edit:
             filter(None, (os.environ.get(name) for name in ("BERTH_EDITOR", "VISUAL", "EDITOR"))), "vi"
         )
         try:
-            code = subprocess.run([*shlex.split(editor), str(self._path)], check=False).returncode
+            with self._keeping(KeyboardInterrupt):
+                code = subprocess.run([*shlex.split(editor), str(self._path)], check=False).returncode
         except (OSError, ValueError) as error:
             raise BadOption(
                 f"the editor {editor!r} can't be started ({error}); name one with EDITOR. "
@@ -101,25 +111,31 @@ class _Edit:
 
     def _try(self, text: str) -> tuple["Changed | None", str]:
         """Write the text; return what changed, or else what is wrong with the text."""
-        import yaml
-
+        from client.yamltext import from_yaml
         from schemas.errors import InvalidManifest
-        from store.errors import StoreError
 
         try:
-            edited = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            return None, f"it is not valid YAML: {' '.join(str(error).split())}"
+            edited = from_yaml(text)
+        except ValueError as error:
+            return None, f"it is not valid YAML: {error}"
         if not isinstance(edited, dict):
             return None, "it is not an object; write apiVersion, kind, metadata, spec"
+        with self._keeping(KeyboardInterrupt, Exception):
+            try:
+                return self._client.change(self._ref, lambda live: self._merged(live, edited)), ""
+            except InvalidManifest as error:
+                return None, told(self._ref, error)
+            except Refused as error:
+                return None, str(error)
+
+    @contextmanager
+    def _keeping(self, *ends: type[BaseException]) -> Iterator[None]:
+        """Say where the text is when one of `ends` comes, which is told elsewhere."""
         try:
-            return self._client.change(self._ref, lambda live: self._merged(live, edited)), ""
-        except InvalidManifest as error:
-            return None, told(self._ref, error)
-        except Refused as error:
-            return None, str(error)
-        except (ClientError, StoreError) as error:
-            raise type(error)(f"{error}; the text is kept in {self._path}") from None
+            yield
+        except ends:
+            note(f"the text is kept in {self._path}")
+            raise
 
     def _merged(self, live: dict[str, Any], edited: dict[str, Any]) -> dict[str, Any]:
         """Only what the person changed is changed, whoever wrote the object meanwhile."""

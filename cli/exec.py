@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.refs import task_name
-from cli.session import ExitWith, session_of
+from cli.session import ExitWith, note, session_of
 from cli.settings import HELP
 from client.errors import BadOption
 
@@ -38,4 +38,6 @@ def exec_(
             task_name(task), session.namespace, command, container or None, tty=is_tty, stdin=stdin
         )
         code = join(process, stdin=stdin, tty=is_tty)
-    raise ExitWith(code or 0)
+    if code is None:
+        note(f"the command goes on in {task} without us; its exit code is unknown")
+    raise ExitWith(1 if code is None else code)

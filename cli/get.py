@@ -224,9 +224,12 @@ def row_printer(session: Session, client: "Client", wish: Wish, target: Target) 
 
 
 def row_context(session: Session, client: "Client", wish: Wish) -> RowContext:
-    """The wide table of tasks shows queues, and the default one is the namespace's matter."""
+    return RowContext(session.now(), default_queues(client, wish))
+
+
+def default_queues(client: "Client", wish: Wish) -> dict[str, str]:
+    """Return namespace -> default queue, for the wide table of tasks, which shows queues; empty for others."""
     if wish.form.output is not Output.WIDE or not any(target.kind.name == "Task" for target in wish.targets):
-        return RowContext(session.now())
+        return {}
     namespaces = client.list("namespaces").objects["namespaces"]
-    queues = {view.name: (view.raw.get("spec") or {}).get("defaultQueue", "default") for view in namespaces}
-    return RowContext(session.now(), queues)
+    return {view.name: (view.raw.get("spec") or {}).get("defaultQueue", "default") for view in namespaces}

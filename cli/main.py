@@ -20,6 +20,25 @@ from cli.settings import HELP, read_switches, take_global_options
 from client.connect import Settings, merge, resolve, tls_hint, unreachable_message
 from client.errors import BadOption, ClientError
 
+READERS = frozenset(
+    {
+        "api-resources",
+        "auth",
+        "completion",
+        "config",
+        "describe",
+        "diff",
+        "doctor",
+        "events",
+        "explain",
+        "get",
+        "logs",
+        "new",
+        "top",
+        "version",
+    }
+)
+"""Verbs whose output may be cut off by `| head`; any other would stop half-way through its work."""
 OPTION_ERROR = 2  # what typer exits with after a usage error
 COMPLETE = "__complete"  # what the shells' scripts of `berth completion` call
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -127,7 +146,8 @@ def run(
             raise BadOption(_unknown_verb(verb))
         error_code = VERBS[verb].error_code if verb else 1
         session = make_session(_settings(verb, options, environment))
-        return _guarded(lambda: _invoke(rest, verb, session), session.settings, error_code)
+        pipe_code = 0 if verb in READERS else error_code
+        return _guarded(lambda: _invoke(rest, verb, session), session.settings, error_code, pipe_code)
     except ClientError as error:
         note(f"Error: {error}")
         return error_code
@@ -188,15 +208,18 @@ def _no_options() -> None:
     """Stands for a verb that is not used, and for the app itself."""
 
 
-def _guarded(work: Callable[[], int], settings: Settings, error_code: int) -> int:
-    """Run `work`; an error that a person can do something about becomes a message."""
+def _guarded(work: Callable[[], int], settings: Settings, error_code: int, pipe_code: int) -> int:
+    """Run `work`; an error that a person can do something about becomes a message.
+
+    pipe_code: for when nobody reads our output any more; what only reads has done its work then.
+    """
     try:
         return work()
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the interpreter's own flush stays quiet
-        return 0
+        return pipe_code
     except Exception as error:
         message = _message(error, settings)
         if message is None:

@@ -53,7 +53,7 @@ def _load(text: str, file: str) -> Any:
         raise BadOption(
             'give the patch with -p or --patch-file; for example: -p \'{"spec": {"grace": "5s"}}\''
         )
-    import yaml
+    from client.yamltext import from_yaml
 
     if file:
         try:
@@ -61,6 +61,6 @@ def _load(text: str, file: str) -> Any:
         except (OSError, UnicodeDecodeError) as error:
             raise BadOption(f"--patch-file {file} can't be read: {error}") from None
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadOption(f"the patch is neither JSON nor YAML: {' '.join(str(error).split())}") from None
+        return from_yaml(text)
+    except ValueError as error:
+        raise BadOption(f"the patch is neither JSON nor YAML: {error}") from None

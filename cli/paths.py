@@ -47,6 +47,8 @@ def _translate(text: str) -> str:
     inner = text.strip()
     if inner.startswith("{") and inner.endswith("}"):
         inner = inner[1:-1].strip()
+    elif inner.startswith("{") or inner.endswith("}"):
+        raise _Unreadable("a brace is not closed" if inner.startswith("{") else "a brace is not opened")
     inner = inner[1:] if inner[:1] in ("$", "@") else inner
     position, words = 0, ["$"]
     if inner and inner[0] not in ".[":

@@ -26,7 +26,7 @@ from schemas.task import LIVE_FIELDS, Task, template_hash
 from store import codec, objects
 from store.api import KeyValue, Put, Store, Txn, unchanged
 from store.codec import Json
-from store.errors import RequestTooLarge, StoreError
+from store.errors import PermissionDenied, RequestTooLarge, StoreError
 
 ASK_FIRST = 32  # documents whose keys are read in one transaction
 WRITE_TRIES = 4  # as kubectl's patcher
@@ -154,7 +154,10 @@ class Applier:
         return not planned.is_waiting_for_deletion and planned.action != "unchanged"
 
     def _write_together(self, group: tuple[Planned, ...]) -> Iterator[ApplyResult]:
-        """Write a group; who lost a race, or is too large to share, is written alone, in its turn."""
+        """Write a group; who lost a race, or is too large to share, is written alone, in its turn.
+
+        So is each of a refused transaction: who may not write one of its objects may write the others.
+        """
         ready = [self._prepare(each) for each in group]
         answers = iter(objects.write_many(self._store, [each for each in ready if each is not None]))
         failure: StoreError | ClientError | InvalidManifest | None = None
@@ -163,10 +166,11 @@ class Applier:
             try:
                 if isinstance(answer, objects.Written):
                     yield self._result(planned)
-                elif isinstance(answer, StoreError):
+                elif isinstance(answer, StoreError) and not isinstance(answer, PermissionDenied):
                     failure = failure or answer
                 elif failure is None:
-                    yield self.write(planned if answer is None else self.plan((planned.document,))[0])
+                    has_changed = isinstance(answer, objects.Conflict)
+                    yield self.write(self.plan((planned.document,))[0] if has_changed else planned)
             except (StoreError, ClientError, InvalidManifest) as error:
                 failure = failure or error
         if failure is not None:

@@ -51,11 +51,11 @@ def change_object(
     for _ in range(WRITE_TRIES):
         view = _readable(store, keys, ref)
         after = change(view.raw)
-        changed = Changed(ref, view.raw, after, replacing_fields(view.raw, after))
-        if not changed.is_change:
-            return changed
+        if after == view.raw:
+            return Changed(ref, view.raw, after)
         policy = at_one_revision(store, lambda reading: read_policy(reading, keys))
         check_change(view, after, policy)
+        changed = Changed(ref, view.raw, after, replacing_fields(view.raw, after))
         if dry_run:
             return changed
         expected = view.mod_revision or None
@@ -91,6 +91,12 @@ def check_change(view: ObjectView, after: Json, policy: LivePolicy) -> None:
             raise Refused(
                 f"{'.'.join(path)} of {view.ref} can't be changed; make another object with: berth apply -f FILE"
             )
+    try:
+        codec.encode(after)
+    except (TypeError, ValueError) as error:  # YAML has values that JSON has not
+        raise InvalidManifest(
+            (Problem(str(view.ref), "", "", f"can't be stored as JSON: {error}"),)
+        ) from None
     if has_clear_values(after):
         raise Refused(
             f"values of {view.ref} are sealed before they are stored; write them with: berth apply -f FILE"

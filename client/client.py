@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from client.errors import ClientError
 from client.naming import find_kind, make_ref, not_found
 from client.reading import Reading, at_one_revision, read_events, read_object, read_objects
 from client.selector import Selector, matches
@@ -279,21 +278,12 @@ class Client:
 
     def wait_task(self, ref: ObjectRef, generation: int, *, timeout_s: float = WAIT_S) -> "Progress":
         """Wait until a task runs or has ended, or fails for good. Raises NotFound, TimedOut."""
-        from client.progress import Progress, progress_of
+        from client.progress import wait_task
 
-        last = Progress("waiting", "")
+        def read() -> ObjectView:
+            return self.get(ref.plural, ref.name, ref.namespace)
 
-        def check() -> Progress | None:
-            nonlocal last
-            view = self.get(ref.plural, ref.name, ref.namespace)
-            last = progress_of(view, generation)
-            return None if last.verdict == "waiting" else last
-
-        key = self.keys.status(ref)
-        try:
-            return self._waiter.until((key,), check, timeout_s=timeout_s, what=f"for {ref}")
-        except ClientError as error:
-            raise type(error)(f"{error}; {last.why}" if last.why else str(error)) from None
+        return wait_task(self._waiter, self.keys.status(ref), read, generation, timeout_s=timeout_s)
 
     def wait_for(
         self,

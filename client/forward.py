@@ -117,6 +117,9 @@ class Forwarder:
                     self._say(f"no further connections at {pair.local or 'the local port'}: {error}")
                 return
             with self._lock:
+                if self._closing.is_set():  # after accept returned; nobody else would end this one
+                    _end(local)
+                    return
                 self._open.add(local)
             threading.Thread(target=self._carry, args=(local, pair), daemon=True).start()
 

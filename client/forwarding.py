@@ -39,6 +39,7 @@ class Forwarding:
         self._store, self._keys, self._waiter, self._view, self._say = store, keys, waiter, view, say
         target = find_target(store, keys, view, None, wanted="port to forward")
         _refuse_ended(view)
+        _refuse_waiting(view)
         if not pairs:
             raise BadOption(
                 f"say which ports: berth port-forward {view.name} [LOCAL:]REMOTE, such as 8080:80"
@@ -88,6 +89,16 @@ class Forwarding:
         except AgentUnavailable:
             pass  # it is between two nodes; a connection that comes now is told
         return None
+
+
+def _refuse_waiting(view: ObjectView) -> None:
+    """Forwarding begins to what runs; it outlives a restart, which is told by connections that fail."""
+    status = view.task_status
+    if status is not None and status.state is not TaskState.RUNNING:
+        why = f" ({status.message or status.reason})" if status.message or status.reason else ""
+        raise Refused(
+            f'task "{view.name}" is {status.state}{why}, so nothing listens there; see: berth describe {view.ref}'
+        )
 
 
 def _refuse_ended(view: ObjectView) -> None:

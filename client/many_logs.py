@@ -173,6 +173,8 @@ class _Follower:
         if log is None:  # it is not kept any more, so there is nothing between it and the next
             self._seen.add(known_id)
             return
+        if self._crowd.stopping.is_set():
+            log.close()  # who stopped came before it was there; so reading it ends at once
         if self._last:
             number = f" {known.attempt}" if known and known.container_id == log.attempt else ""
             self._crowd.tell(Notice(f"{self._target.label} was started again; its attempt{number} follows"))

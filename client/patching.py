@@ -2,12 +2,11 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from client.errors import BadOption
 from client.merge import three_way
 
-PatchType = Literal["strategic", "merge", "json"]
 Json = dict[str, Any]  # Any: JSON of any shape
 
 
@@ -83,16 +82,25 @@ def _apply(document: Any, operation: Json) -> Any:
             raise ValueError(f"{unknown!r} is no operation; known: add, remove, replace, move, copy, test")
 
 
-def _pointer(text: str) -> list[str]:
-    """Parse a JSON pointer (RFC 6901)."""
+def _pointer(text: object) -> list[str]:
+    """Parse a JSON pointer (RFC 6901). Raises ValueError."""
+    if not isinstance(text, str):
+        raise ValueError(f"a path is text, not {text!r}")
     if text and not text.startswith("/"):
         raise ValueError("a path begins with '/'")
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
 
 
+def _index(part: str) -> int:
+    """Return the index of a list that a part of a path means. Raises ValueError; none counts from the end."""
+    if not (part.isascii() and part.isdigit()):
+        raise ValueError(f"{part!r} is no index of a list")
+    return int(part)
+
+
 def _look_up(document: Any, path: list[str]) -> Any:
     for part in path:
-        document = document[int(part)] if isinstance(document, list) else document[part]
+        document = document[_index(part)] if isinstance(document, list) else document[part]
     return document
 
 
@@ -101,8 +109,8 @@ def _add(document: Any, path: list[str], value: Any) -> Any:
         return value
     parent, last = _look_up(document, path[:-1]), path[-1]
     if isinstance(parent, list):
-        position = len(parent) if last == "-" else int(last)
-        if not 0 <= position <= len(parent):
+        position = len(parent) if last == "-" else _index(last)
+        if position > len(parent):
             raise IndexError(f"the list has {len(parent)} items")
         parent.insert(position, value)
     else:
@@ -114,5 +122,5 @@ def _remove(document: Any, path: list[str]) -> Any:
     if not path:
         return None
     parent, last = _look_up(document, path[:-1]), path[-1]
-    del parent[int(last) if isinstance(parent, list) else last]
+    del parent[_index(last) if isinstance(parent, list) else last]
     return document

@@ -1,13 +1,15 @@
-"""How far a task has come after an apply, as one verdict: the pure part of `apply --wait`."""
+"""How far a task has come after an apply, as one verdict, and waiting for it: what `apply --wait` does."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from client.errors import ClientError
 from client.views import ObjectView
+from client.waiting import Waiter
 from schemas.meta import find_condition
 from schemas.state import ContainerState, TaskState
 
-_DONE = (TaskState.RUNNING, TaskState.SUCCEEDED)
 _GIVEN_UP = (TaskState.FAILED, TaskState.STOPPED, TaskState.LOST)
 
 
@@ -35,8 +37,25 @@ def progress_of(view: ObjectView, generation: int) -> Progress:
     why = ": ".join(part for part in (str(status.state), *reasons) if part)
     if status.state in _GIVEN_UP:
         return Progress("failed", why)
-    crashing = any(
-        each.attempt > 0 and (each.reason or each.state is not ContainerState.RUNNING)
-        for each in status.containers
+    is_up = status.state is TaskState.SUCCEEDED or (
+        status.state is TaskState.RUNNING
+        and all(each.state is ContainerState.RUNNING and not each.reason for each in status.containers)
     )
-    return Progress("done" if status.state in _DONE and not crashing else "waiting", why)
+    return Progress("done" if is_up else "waiting", why)
+
+
+def wait_task(
+    waiter: Waiter, key: str, read: Callable[[], ObjectView], generation: int, *, timeout_s: float
+) -> Progress:
+    """Wait for a verdict. key: of its status. Raises TimedOut with what was last seen, and what `read` raises."""
+    last = Progress("waiting", "")
+
+    def check() -> Progress | None:
+        nonlocal last
+        last = progress_of(read(), generation)
+        return None if last.verdict == "waiting" else last
+
+    try:
+        return waiter.until((key,), check, timeout_s=timeout_s, what=f"for {read().ref}")
+    except ClientError as error:
+        raise type(error)(f"{error}; {last.why}" if last.why else str(error)) from None

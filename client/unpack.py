@@ -2,7 +2,8 @@
 
 Three nets: names and links are judged as text; nothing is written through a symbolic link below the target; and
 the standard library's `data` filter has the last word. What is refused is left out and told; the rest is
-unpacked. Modes are kept, but for setuid, setgid and sticky; files belong to whoever unpacks.
+unpacked. Modes are kept, but for setuid, setgid, sticky and what others than the owner may write; files belong to
+whoever unpacks.
 """
 
 import os
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, cast
 
-PERMISSIONS = 0o777
+PERMISSIONS = 0o755  # as the `data` filter: what others could write in the container, they can't write here
 END_BYTES = 2 * tarfile.BLOCKSIZE  # of zeros, which end an archive
 Say = Callable[[str], None]
 
@@ -38,6 +39,7 @@ def unpack(stream: IO[bytes], target: Path, say: Say, *, root: str = "") -> int:
                 say(f"left out {member.name}: {why}")
             else:
                 _write(archive, member, target / name, target, folders)
+            archive.members.clear()  # type: ignore[attr-defined]  # it keeps every member; the stubs lack it
         if counted.drain() < archive.offset + END_BYTES:
             raise tarfile.ReadError("it lacks its end")
     for folder, mode in reversed(folders):  # at last, as a folder may be read-only
@@ -99,6 +101,8 @@ def _why_unsafe(member: tarfile.TarInfo, name: str, target: Path) -> str:
         for parent in Path(each).parents if each else ():
             if parent.parts and (target / parent).is_symlink():
                 return f"it would be reached through the symbolic link {parent}"
+    if linked and (target / linked).is_symlink():
+        return f"it is a link to the symbolic link {linked}"
     if not name:
         return ""
     moved = member.replace(name=name, linkname=linked or member.linkname, deep=False)
@@ -134,10 +138,15 @@ def _write(
         os.link(target / below_root(member.linkname), path, follow_symlinks=False)
 
 
+def _for_its_writer_alone(path: str, flags: int) -> int:
+    """Create files 0600: nobody else reads a key while it is being copied."""
+    return os.open(path, flags, 0o600)
+
+
 def _write_file(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     content = archive.extractfile(member)
     assert content is not None, "a regular file has content"
-    with path.open("wb") as file:
+    with open(path, "wb", opener=_for_its_writer_alone) as file:
         shutil.copyfileobj(content, file)
         os.fchmod(file.fileno(), member.mode & PERMISSIONS)
     os.utime(path, (member.mtime, member.mtime))

@@ -60,6 +60,11 @@ class _Expected:
     settles: bool
 
 
+MAX_EXPECTED = (
+    50_000  # writes that failed never come; the oldest goes, and costs a parse if it comes after all
+)
+
+
 class View:
     """Decoded state by object. `revision` is that of the cache it was fed from."""
 
@@ -103,6 +108,7 @@ class View:
         key = self._keys.parse(change.key)
         if change.new is None:
             self.unreadable.pop(change.key, None)
+            self._expected.pop(change.key, None)
         return tuple(self._apply(key, change.key, change.new))
 
     def _apply(self, key: ParsedKey, text: str, kv: KeyValue | None) -> Iterable[ObjectRef]:
@@ -167,7 +173,10 @@ class View:
 
         settles: nor is there anything left to plan for the object, as far as this value goes.
         """
+        self._expected.pop(key, None)
         self._expected[key] = _Expected(value, model, settles)
+        if len(self._expected) > MAX_EXPECTED:
+            del self._expected[next(iter(self._expected))]
 
     def _is_settled_by(self, kv: KeyValue | None) -> bool:
         expected = self._expected.get(kv.key) if kv is not None else None

@@ -8,8 +8,10 @@ import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
+from client.config import VARIABLE as CONFIG_VARIABLE
+from client.config import config_path
 from local.errors import LocalError
-from local.folder import Folder, begin_log
+from local.folder import VARIABLE, Folder, begin_log, default_data_dir
 from local.plan import berth, package_folder
 
 READY = "ready"
@@ -29,7 +31,7 @@ def detach(
         stdin=subprocess.DEVNULL,
         stdout=handle,
         stderr=handle,
-        env=dict(environment),
+        env=environment_of_child(environment),
         cwd=package_folder(),
         pass_fds=(write,),
         start_new_session=True,
@@ -44,6 +46,15 @@ def detach(
         raise
     if process.poll() is not None:
         raise LocalError(f"berth up ended at once; see {log}")
+
+
+def environment_of_child(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with absolute paths, as the child runs in another folder."""
+    path = config_path(environment)
+    files = {CONFIG_VARIABLE: str(path.absolute())} if path else {}
+    if environment.get(VARIABLE):
+        files[VARIABLE] = str(default_data_dir(environment))
+    return {**environment, **files}
 
 
 def _follow(read: int, say: Callable[[str], None]) -> None:

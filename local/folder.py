@@ -21,6 +21,7 @@ from local.processes import ProcessId, is_alive
 
 VARIABLE = "BERTH_DATA_DIR"
 TRIES, PAUSE_S = 4, 0.1  # to take the lock
+OWN = frozenset({"pki", "etcd", "agents", "logs", "lock"})  # what may be there without up.json
 MAX_LOG_BYTES = 10 * 2**20  # a log that is longer when its process starts is set aside
 
 
@@ -68,9 +69,14 @@ class Folder:
             return
         except OSError as error:
             raise LocalError(f"{self.path} can't be read: {error}; name another with --data-dir") from None
-        if names and not names & {"pki", "up.json"}:
+        foreign = {
+            name for name in names - OWN if not name.startswith(".up.json-")
+        }  # of a write that was cut off
+        if "pki" not in names:
+            foreign = names
+        if foreign and "up.json" not in names:
             raise LocalError(
-                f"{self.path} holds other things ({', '.join(sorted(names)[:3])}); name a new folder with --data-dir"
+                f"{self.path} holds other things ({', '.join(sorted(foreign)[:3])}); name a new folder with --data-dir"
             )
 
     def read(self) -> Record:

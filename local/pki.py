@@ -65,6 +65,7 @@ def _ensure(pki: Pki, names: Sequence[str], now: datetime) -> Iterator[str]:
     from local.certificates import issue, make_ca, why_renew
     from sealing.keys import ensure_key_pair
 
+    _refuse_foreign_ca(pki)
     ensure_key_pair(pki.secret_key)
     ca = _read(pki.folder, "ca")
     why = "" if ca is None else why_renew(ca, ca, (), now)
@@ -78,6 +79,16 @@ def _ensure(pki: Pki, names: Sequence[str], now: datetime) -> Iterator[str]:
         if leaf is None or why:
             _write(pki.folder, kind, issue(ca, kind, common_name, wanted, now))
             yield _told(f"the certificate of the {kind}", pki.folder / f"{kind}.crt", why)
+
+
+def _refuse_foreign_ca(pki: Pki) -> None:
+    """A CA whose key is kept elsewhere is somebody's own. A crash of ours leaves a key without certificate."""
+    key = pki.folder / "ca.key"
+    if pki.ca.exists() and not key.exists():
+        raise LocalError(
+            f"{pki.ca} is there, but its key {key} is not, so nothing was changed; put the key back, or name "
+            "another folder with --data-dir"
+        )
 
 
 def _told(what: str, path: Path, why: str) -> str:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,9 +93,3 @@ def spawn(
         )
     finally:
         os.close(handle)
-
-
-def reap(process: subprocess.Popen[bytes]) -> None:
-    """Take note of the end of a child, so that it is no zombie."""
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(0)

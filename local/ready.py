@@ -1,7 +1,8 @@
 """Looking at the cluster from outside while it starts: does etcd answer, who leads, which nodes are Ready."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 from client.client import Client
@@ -50,8 +51,14 @@ class Onlooker:
     def check_external(self) -> None:
         """See that an etcd which is not ours answers. Raises LocalError, ClientError."""
         client = self.client()
-        try:
+        with self._in_words():
             client.store.get(client.keys.cluster)
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        """Turn an error of the store into a LocalError that names this cluster's etcd."""
+        try:
+            yield
         except Unavailable as error:
             told = unreachable_message(self._settings.endpoints, str(error))
             raise LocalError(f"{told}{tls_hint(self._settings)}") from None
@@ -83,14 +90,16 @@ class Onlooker:
         texts = [json.dumps(_tainted(name)) for name in nodes if name not in known]
         if texts:
             documents = load([("berth up", "\n---\n".join(texts).encode())], default_namespace="default")
-            self.client().apply(documents)
+            with self._in_words():
+                self.client().apply(documents)
 
     def forget(self, nodes: Iterable[str]) -> list[str]:
         """Delete simulated nodes that are not started any more; return the names of those that are there."""
         wanted = set(nodes)
         left = [view for view in self._nodes() if view.name in wanted and not view.is_terminating]
-        for view in left:
-            self.client().delete(view, wait=False)
+        with self._in_words():
+            for view in left:
+                self.client().delete(view, wait=False)
         return [view.name for view in left]
 
 

@@ -41,8 +41,11 @@ class Supervisor:
     children: dict[str, Running] = field(default_factory=dict)
 
     def start(self, child: Child, now: float) -> None:
+        """Start a child for the first time. Raises OSError."""
         running = self.children.setdefault(child.name, Running(child))
-        process = self.spawn(running.child)
+        self._began(running, self.spawn(child), now)
+
+    def _began(self, running: Running, process: "subprocess.Popen[bytes]", now: float) -> None:
         running.process, running.started_at, running.due = process, now, None
         running.identity = identify(process.pid)
         self.changed(self.processes())
@@ -64,18 +67,27 @@ class Supervisor:
             self._died(self.children[name], code, now)
         for each in self.children.values():
             if each.due is not None and each.due <= now:
-                self.start(each.child, now)
+                self._start_again(each, now)
         return min((each.due for each in self.children.values() if each.due is not None), default=None)
+
+    def _start_again(self, running: Running, now: float) -> None:
+        try:
+            process = self.spawn(running.child)
+        except OSError as error:
+            self._postpone(running, f"can't be started: {error}", now)
+        else:
+            self._began(running, process, now)
 
     def _died(self, running: Running, code: int, now: float) -> None:
         if now - running.started_at >= CLEAN_RUN_S:
             running.delay_s = FIRST_DELAY_S
+        self._postpone(running, f"ended ({describe_exit(code)})", now)
+
+    def _postpone(self, running: Running, why: str, now: float) -> None:
         running.process = running.identity = None
         running.due = now + running.delay_s
         running.restarts += 1
-        self.say(
-            f"{running.child.name} ended ({describe_exit(code)}); it is started again in {running.delay_s:g} s"
-        )
+        self.say(f"{running.child.name} {why}; it is started again in {running.delay_s:g} s")
         running.delay_s = min(MAX_DELAY_S, running.delay_s * 2)
         self.changed(self.processes())
 

@@ -201,12 +201,15 @@ class Up:
 
     def _start_child(self, life: _Life, child: Child) -> None:
         self._screen.say(f"starting {child.name}")
-        begin_log(self._folder.log(child.name))
-        life.supervisor.start(child, time.monotonic())
+        try:
+            life.supervisor.start(child, time.monotonic())
+        except OSError as error:
+            raise LocalError(f"{child.name} can't be started: {error}") from None
 
     def _spawn(self, child: Child) -> "subprocess.Popen[bytes]":
-        environment = clean_environment(self._environment)
-        return spawn(child.command, self._folder.log(child.name), environment, package_folder())
+        log = self._folder.log(child.name)
+        begin_log(log)
+        return spawn(child.command, log, clean_environment(self._environment), package_folder())
 
     def _wait_ready(self, life: _Life, onlooker: Onlooker, before: Mapping[str, str]) -> None:
         left = [*self._options.node_names, *self._options.hollow_names]

@@ -6,7 +6,7 @@ followed by a read: on create the random uid in the value answers "was it mine",
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ from schemas.secret import has_clear_values
 from store import codec
 from store.api import Compare, Get, KeyValue, Op, Put, Store, Txn, absent, unchanged
 from store.batch import Applied, Outcome, Unknown, Write, send
-from store.errors import OutcomeUnknown, RequestTooLarge, Rewound, StoreError, ValuesInClear
+from store.errors import OutcomeUnknown, RequestTooLarge, Rewound, StoreError, Unavailable, ValuesInClear
 
 MAX_VALUE_BYTES = 1_048_576  # 1 MiB: leaves room in etcd's 1.5 MiB request for what is written along
 
@@ -127,25 +127,37 @@ def write_many(
     A StoreError says that it was not written, or, if OutcomeUnknown, that nobody knows. Raises Rewound.
     """
     writes = [Write(ready.key, (ready.condition,), (ready.put, *extra)) for ready, extra in wanted]
-    answered = zip(wanted, send(store, None, writes), strict=True)
-    return tuple(_answer(store, ready, outcome) for (ready, _), outcome in answered)
+    return tuple(_answers(store, [ready for ready, _ in wanted], send(store, None, writes)))
 
 
-def _answer(store: Store, ready: Prepared, outcome: Outcome) -> Written | Conflict | StoreError:
-    match outcome:
-        case Applied(revision):
-            return ready.written(revision)
-        case Unknown(OutcomeUnknown() as lost):
-            try:
-                return _clear_up(store, ready, lost)
-            except Rewound:
-                raise
-            except StoreError as error:
-                return error
-        case Unknown(error):
-            return error
-        case _:
-            return Conflict(ready.key, None)
+def _answers(
+    store: Store, ready: Sequence[Prepared], outcomes: Sequence[Outcome]
+) -> Iterator[Written | Conflict | StoreError]:
+    """Yield what became of each. A store that is away is asked about one lost write only: each waits long."""
+    away: StoreError | None = None
+    for each, outcome in zip(ready, outcomes, strict=True):
+        match outcome:
+            case Applied(revision):
+                yield each.written(revision)
+            case Unknown(OutcomeUnknown() as lost):
+                answer = away or _cleared_up(store, each, lost)
+                if isinstance(answer, Unavailable) and answer is not lost:
+                    away = answer
+                yield answer
+            case Unknown(error):
+                yield error
+            case _:
+                yield Conflict(each.key, None)
+
+
+def _cleared_up(store: Store, ready: Prepared, lost: OutcomeUnknown) -> Written | Conflict | StoreError:
+    """As `_clear_up`, with its errors as values. Raises Rewound."""
+    try:
+        return _clear_up(store, ready, lost)
+    except Rewound:
+        raise
+    except StoreError as error:
+        return error
 
 
 def timestamp(moment: datetime) -> str:
@@ -183,8 +195,14 @@ def _encode(key: str, obj: codec.Json) -> bytes:
 
 
 def _clear_up(store: Store, ready: Prepared, lost: OutcomeUnknown) -> Written | Conflict:
-    """Answer by reading whether a write with a lost reply happened."""
-    current = store.get(ready.key).kv
+    """Answer by reading whether a write with a lost reply happened.
+
+    Raises `lost` when it did not happen yet, another OutcomeUnknown when the store can't be read.
+    """
+    try:
+        current = store.get(ready.key).kv
+    except Unavailable as error:
+        raise OutcomeUnknown(f"{lost}; and it can't be read now: {error}") from None
     if (current.mod_revision if current else 0) == ready.expected:
         raise lost  # not yet, but it may still be on its way
     if current is not None:

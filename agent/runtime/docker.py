@@ -75,15 +75,9 @@ class _Resync:
 
 
 _Signal = _Event | _Made | _Resync | None
-_RANK = {
-    Stop: 0,
-    Kill: 0,
-    Start: 1,
-    Remove: 2,
-    Pull: 3,
-    Create: 3,
-}  # who ends waits for nobody who begins; what
-# is created is started before the next is created, so that the first of many run early
+# Who ends waits for nobody who begins; what is created is started before the next is created, so that the first of
+# many run early.
+_RANK = {Stop: 0, Kill: 0, Start: 1, Remove: 2, Pull: 3, Create: 3}
 _LAST = 4
 _ORDER = {phase: number for number, phase in enumerate(Phase)}
 _STATE_WORD = {Phase.CREATED: "created", Phase.RUNNING: "running", Phase.EXITED: "exited"}

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from docker.errors import APIError, NotFound
 
 from agent.labels import CLUSTER, Journal, from_labels
-from agent.runtime.docker_client import RUNTIME_SILENT, Client, DockerOptions, connect, list_labelled, words
+from agent.runtime.docker_client import RUNTIME_SILENT, DockerOptions, connect, list_labelled, words
 
 WORKERS = 8
 
@@ -15,25 +16,26 @@ def remove_all(options: DockerOptions, cluster: str, say: Callable[[str], None])
     """Stop and remove the containers of this node and cluster; return what went wrong. Raises OSError."""
     if not cluster:
         return ()  # this agent never joined one, so nothing here is its own
-    client = connect(options)
     try:
-        found = list_labelled(client, options, f"{CLUSTER}={cluster}")
-        with ThreadPoolExecutor(WORKERS) as pool:
-            results = list(pool.map(lambda each: _remove(client, each[0], each[1], say), found.items()))
-        return tuple(filter(None, results))
+        with closing(connect(options)) as client:
+            found = list_labelled(client, options, f"{CLUSTER}={cluster}")
     except RUNTIME_SILENT as error:
         raise OSError(f"the Docker Engine at {options.host} does not answer: {error}") from error
-    finally:
-        client.close()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        results = list(pool.map(lambda each: _remove(options, each[0], each[1], say), found.items()))
+    return tuple(filter(None, results))
 
 
-def _remove(client: Client, container_id: str, labels: dict[str, str], say: Callable[[str], None]) -> str:
-    """Stop and remove one container; return what went wrong, "" if nothing did."""
+def _remove(
+    options: DockerOptions, container_id: str, labels: dict[str, str], say: Callable[[str], None]
+) -> str:
+    """Stop and remove one container; return what went wrong, "" if nothing did. A client is for one thread."""
     journal = from_labels(labels)
     name = f"{journal.namespace}/{journal.name}" if journal else container_id[:12]
     try:
-        client.stop(container_id, timeout=_grace_s(journal))
-        client.remove_container(container_id, v=True, force=True)
+        with closing(connect(options)) as client:
+            client.stop(container_id, timeout=_grace_s(journal))
+            client.remove_container(container_id, v=True, force=True)
     except NotFound:
         return ""
     except APIError as error:

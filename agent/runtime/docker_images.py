@@ -28,7 +28,8 @@ class RecentImages:
         return op.policy != "Always" and now < self._seen.get(op.image, -RECENT_S) + RECENT_S
 
     def note(self, image: str, now: float) -> None:
-        self._seen[image] = now
+        fresh = {each: seen for each, seen in self._seen.items() if now < seen + RECENT_S}
+        self._seen = {**fresh, image: now}
 
     def forget(self) -> None:
         self._seen = {}

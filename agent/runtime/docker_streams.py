@@ -3,11 +3,12 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from itertools import chain, repeat
 from urllib.parse import urlencode
 
-from agent.errors import RuntimeRefused
+from agent.errors import RuntimeRefused, RuntimeUnavailable
 from agent.runtime.docker_http import CHUNK_BYTES, Engine, Json, Reply
 from agent.runtime.streams import ExecRequest, PathStat, Process
 from schemas.stream import Channel
@@ -15,7 +16,9 @@ from schemas.stream import Channel
 HEADER_BYTES = 8  # of a frame without terminal: stream, three zeros, length in network order
 ENDED_POLL_S = 0.05  # the engine ends the stream a moment before it notes the exit code
 ENDED_TRIES = 100
+SLOW_POLL_S = 1.0  # of a command that goes on without its output
 RESIZE_TRIES = 10
+RESIZE_TIMEOUT_S = 2.0  # input waits meanwhile
 MODE_FOLDER, MODE_LINK = 1 << 31, 1 << 27  # Go's os.FileMode, in which Docker tells modes
 DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q, which the engine takes out of the input of a terminal
 NEVER_TYPED = "ctrl-^,ctrl-_,ctrl-^"  # instead of ctrl-p,ctrl-q: a shell needs its ctrl-p
@@ -56,6 +59,11 @@ class DockerProcess:
             self._writer.write_eof()
 
     async def resize(self, width: int, height: int) -> None:
+        with suppress(RuntimeUnavailable, TimeoutError):  # a terminal of the wrong size is better than none
+            async with asyncio.timeout(RESIZE_TIMEOUT_S):
+                await self._try_resize(width, height)
+
+    async def _try_resize(self, width: int, height: int) -> None:
         for _ in range(RESIZE_TRIES):  # refused until the process has its terminal, and after its end
             with suppress(RuntimeRefused):
                 await self._engine.call("POST", f"{self._resize}?{urlencode({'w': width, 'h': height})}")
@@ -63,13 +71,17 @@ class DockerProcess:
             await asyncio.sleep(ENDED_POLL_S)
 
     async def exit_code(self) -> int | None:
-        for _ in range(ENDED_TRIES):
+        for pause_s in self._pauses():
             told = await self._engine.call("GET", self._inspect)
             state = told.get("State", told)
             if not state["Running"]:
                 return int(state["ExitCode"] or 0)
-            await asyncio.sleep(ENDED_POLL_S)
+            await asyncio.sleep(pause_s)
         return None
+
+    def _pauses(self) -> Iterator[float]:
+        """Yield pauses for as long as the command runs: it may have closed its output and gone on."""
+        return chain(repeat(ENDED_POLL_S, ENDED_TRIES), repeat(SLOW_POLL_S))
 
     def close(self) -> None:
         self._writer.close()
@@ -88,6 +100,10 @@ class AttachedProcess(DockerProcess):
         if self._is_tty and self._typed == DETACH_KEYS:
             return None
         return await super().exit_code()
+
+    def _pauses(self) -> Iterator[float]:
+        """Yield pauses for a moment: what runs on has been detached from."""
+        return repeat(ENDED_POLL_S, ENDED_TRIES)
 
 
 class DockerStreams:

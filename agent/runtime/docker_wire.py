@@ -40,7 +40,11 @@ class _UnixConnection(http.client.HTTPConnection):
 
     def drop_if_ended(self) -> None:
         """Forget a connection that the engine has closed since the last call: then nothing was asked over it yet."""
-        if self.sock is not None and select.select([self.sock], [], [], 0)[0]:
+        if self.sock is None:
+            return
+        poll = select.poll()  # select() takes no descriptor from 1024 on
+        poll.register(self.sock, select.POLLIN)
+        if poll.poll(0):
             self.close()
 
 

@@ -9,7 +9,9 @@ Both directions stream: neither the agent nor the engine holds more than a piece
 
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
+from unicodedata import category
 
 from agent.runtime.streams import PathStat, Streams
 from agent.server.access import REFUSALS, Door, Refusal, refused
@@ -42,10 +44,11 @@ def routes(door: Door, streams: Streams) -> "list[BaseRoute]":
         try:
             await streams.write_archive(container_id, path, body)
         except REFUSALS:
-            await _drain(body)
+            with suppress(ClientDisconnect):
+                await _drain(body)
             raise
         except ClientDisconnect:
-            log.info("upload broken off path=%s", path)
+            log.info("upload broken off path=%r", path)
             return Response(status_code=400)  # which nobody reads
         return Response(status_code=204)
 
@@ -64,8 +67,10 @@ def routes(door: Door, streams: Streams) -> "list[BaseRoute]":
 
 def parse_path(path: str) -> str:
     """Return an absolute path in a container. Raises Refusal 400."""
-    if not path.startswith("/") or "\0" in path:
+    if not path.startswith("/"):
         raise Refusal(400, f"{path!r} is no absolute path in the container; write it as TASK:/path")
+    if any(category(character) == "Cc" for character in path):
+        raise Refusal(400, f"{path!r} has a control character; copy the folder that holds it")
     return path
 
 

@@ -11,6 +11,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,13 @@ def rates(first: Reading, second: Reading, cluster: str) -> Sample:
     return Sample(second.at_s, cluster, node, containers)
 
 
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    at_s: float
+    cluster: str
+    message: str
+
+
 class UsageMeter:
     """Samples when it is asked; who asks at the same time waits for the one sample."""
 
@@ -101,21 +109,62 @@ class UsageMeter:
         self._clock, self._sleep = clock, sleep
         self._lock = threading.Lock()
         self._last: Sample | None = None
+        self._failure: _Failure | None = None
 
     def sample(self, cluster: str) -> Sample:
-        """Return what is used now, at most KEEP_S old. Raises RuntimeUnavailable."""
+        """Return what is used now, at most KEEP_S old. Raises RuntimeUnavailable, also for KEEP_S."""
         with self._lock:
-            last = self._last
+            last, failure = self._last, self._failure
             if last is not None and last.cluster == cluster and self._clock() - last.at_s < KEEP_S:
                 return last
-            first = self._read(cluster)
-            self._sleep(SAMPLE_S)
-            self._last = rates(first, self._read(cluster), cluster)
+            if failure is not None and failure.cluster == cluster and self._clock() - failure.at_s < KEEP_S:
+                raise RuntimeUnavailable(failure.message)
+            try:
+                self._last = self._measure(cluster)
+            except RuntimeUnavailable as error:
+                self._failure = _Failure(self._clock(), cluster, str(error))
+                raise
             return self._last
+
+    def _measure(self, cluster: str) -> Sample:
+        first = self._read(cluster)
+        self._sleep(SAMPLE_S)
+        return rates(first, self._read(cluster), cluster)
 
     def _read(self, cluster: str) -> Reading:
         found = self._counters.containers(cluster)
         return Reading(self._clock(), self._counters.node(), {each.container_id: each for each in found})
+
+
+class SharedSample:
+    """Samples for the routes of one event loop: who asks meanwhile waits for the same task.
+
+    Anybody may ask, so a sample has a thread of its own: those of logs and exec stay free.
+    """
+
+    def __init__(self, meter: UsageMeter) -> None:
+        self._meter = meter
+        self._running: dict[str, asyncio.Task[Sample | RuntimeUnavailable]] = {}
+
+    async def get(self, cluster: str) -> Sample:
+        """Return a sample of a cluster's containers. Raises RuntimeUnavailable."""
+        task = self._running.get(cluster)
+        if task is None:
+            task = self._running[cluster] = asyncio.create_task(self._sample(cluster))
+        found = await asyncio.shield(task)  # who asked and is gone ends it for nobody else
+        if isinstance(found, RuntimeUnavailable):
+            raise RuntimeUnavailable(str(found))
+        return found
+
+    async def _sample(self, cluster: str) -> Sample | RuntimeUnavailable:
+        executor = ThreadPoolExecutor(1, "usage")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(executor, self._meter.sample, cluster)
+        except RuntimeUnavailable as error:
+            return error
+        finally:
+            executor.shutdown(wait=False)
+            del self._running[cluster]
 
 
 def _nothing_here() -> tuple[str, tuple[Binding, ...]]:
@@ -146,10 +195,12 @@ def routes(source: UsageSource) -> "list[BaseRoute]":
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
+    shared = SharedSample(source.meter)
+
     async def node_usage(request: "Request") -> "Response":
         cluster, _ = source.here()
         try:
-            sample = await asyncio.to_thread(source.meter.sample, cluster)
+            sample = await shared.get(cluster)
         except RuntimeUnavailable as error:
             return refused(error)
         told = {"cpuMillis": sample.node.cpu_millis, "memoryBytes": sample.node.memory_bytes}
@@ -160,7 +211,7 @@ def routes(source: UsageSource) -> "list[BaseRoute]":
         header = request.headers.get("authorization", "")
         try:
             own = allowed(header, request.path_params["namespace"], bindings)
-            sample = await asyncio.to_thread(source.meter.sample, cluster) if own else None
+            sample = await shared.get(cluster) if own else None
         except (Refusal, RuntimeUnavailable) as error:
             return refused(error)
         return JSONResponse(

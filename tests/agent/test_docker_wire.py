@@ -1,5 +1,7 @@
 """The light way to Docker: the SDK's answers and errors, and nothing ever sent twice."""
 
+import fcntl
+import resource
 import socket
 import threading
 import uuid
@@ -12,7 +14,7 @@ import pytest
 from docker.errors import APIError, ImageNotFound, NotFound
 
 from agent.runtime.docker_client import RUNTIME_SILENT
-from agent.runtime.docker_wire import WireClient
+from agent.runtime.docker_wire import WireClient, _UnixConnection
 from tests.agent.live import IMAGE
 
 VERSION = b'{"ApiVersion": "1.41"}'
@@ -148,3 +150,27 @@ def test_an_answer_that_is_no_http_is_silence(tmp_path: Path) -> None:
         pytest.raises(RUNTIME_SILENT),
     ):
         client.inspect_container("x")
+
+
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """Let this process have descriptors over 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip("this process may not have so many descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_descriptors")
+def test_an_ended_connection_is_noticed_whatever_its_descriptor() -> None:
+    ours, theirs = socket.socketpair()
+    connection = _UnixConnection("/none", 5.0)
+    with ours, theirs:
+        connection.sock = socket.socket(fileno=fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, 1100))
+        connection.drop_if_ended()
+        assert connection.sock is not None
+        theirs.close()
+        connection.drop_if_ended()
+        assert connection.sock is None

@@ -13,6 +13,7 @@ from agent.standing import Identity
 from schemas.binding import Binding, Desired, StopReason
 from schemas.report import Heartbeat
 from schemas.state import ContainerState
+from store.api import Watch
 from store.errors import WatchLost
 from tests.agent.builders import make_binding
 from tests.agent.harness import KEYS, TICK_S, World
@@ -160,3 +161,19 @@ def test_a_share_of_the_watch_that_begins_late_has_what_was_dealt_out_since_its_
 def test_a_share_from_before_the_watch_began_is_refused(world: FleetWorld) -> None:
     with pytest.raises(WatchLost, match="list again"):
         world.shared.watch((KEYS.cluster,), 1, lambda: None)
+
+
+def polled_to_the_end(share: Watch) -> None:
+    while True:
+        share.poll()
+
+
+def test_a_watch_that_was_silent_for_the_life_of_a_share_is_opened_anew(world: FleetWorld) -> None:
+    listed = world.store.get("/").revision
+    shares = [world.shared.watch((KEYS.bindings_range(node),), listed + 1, lambda: None) for node in NODES]
+    shares[0].close()
+    with pytest.raises(WatchLost, match="silent"):
+        polled_to_the_end(shares[1])
+    world.bind(bound(NODES[0]))
+    world.run(2)
+    assert world.state(bound(NODES[0])) is ContainerState.RUNNING

@@ -3,19 +3,21 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 
-from agent.errors import OptionError
+from agent.errors import OptionError, RuntimeRefused
 from agent.runtime.logs import NoLogs
 from agent.runtime.streams import ExecRequest, NoStreams
-from agent.server.access import Refusal
+from agent.server.access import Door, Refusal
 from agent.server.app import AgentServer, ServerTls, api_address, bind_socket, warn_if_open
 from agent.server.archive import parse_path
+from agent.server.archive import routes as archive_routes
 from agent.server.forward import parse_port
 from agent.server.limits import StreamLimit
 from agent.server.streams import parse_exec, parse_size
@@ -112,7 +114,8 @@ def test_refused_upload_is_told_though_its_body_was_not_wanted(hollow: AgentPeer
 
 
 def test_requests_that_make_no_sense_are_refused() -> None:
-    for call, argument in ((parse_path, "etc"), (parse_path, ""), (parse_port, "0"), (parse_port, "x")):
+    wrong_paths = [(parse_path, path) for path in ("etc", "", "/a\nb", "/a\0", "/a\x1b[2J")]
+    for call, argument in (*wrong_paths, (parse_port, "0"), (parse_port, "x")):
         with pytest.raises(Refusal) as refused:
             call(argument)
         assert refused.value.status == 400
@@ -195,3 +198,40 @@ def test_serving_in_the_clear_beyond_this_host_is_warned_of(caplog: pytest.LogCa
             warn_if_open(listener, ServerTls())
             warn_if_open(listener, ServerTls("a.crt", "a.key"))
         assert len(caplog.records) == warned
+
+
+class FullDisk(NoStreams):
+    """Takes the first piece of an upload, and refuses the rest."""
+
+    async def write_archive(self, container_id: str, folder: str, chunks: AsyncIterator[bytes]) -> None:
+        await anext(chunks)
+        raise RuntimeRefused(507, "no space left")
+
+
+def test_refused_upload_whose_sender_left_meanwhile_is_no_error() -> None:
+    messages = [
+        {"type": "http.request", "body": b"x", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    told: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    class OpenDoor(Door):
+        async def container(self, connection: Any) -> str:
+            return "c"
+
+    (route,) = archive_routes(OpenDoor(lambda uid: None, NoLogs()), FullDisk())
+    scope = {
+        "type": "http",
+        "method": "PUT",
+        "path": f"/v1/archive/{PLACE}",
+        "query_string": b"path=/tmp",
+        "headers": [],
+    }
+    asyncio.run(Starlette(routes=[route])(scope, receive, send))
+    assert told[0]["status"] == 507

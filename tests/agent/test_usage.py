@@ -1,13 +1,16 @@
 """Rates from two readings, and the kernel's counters as files of both versions tell them."""
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
+from agent.errors import RuntimeUnavailable
 from agent.runtime.cgroup_usage import cpu_ns, folders_of, memory_bytes
 from agent.runtime.usage import ContainerCounters, NodeCounters
 from agent.server.access import Refusal
-from agent.server.usage import KEEP_S, Reading, UsageMeter, allowed, rates
+from agent.server.usage import KEEP_S, Reading, SharedSample, UsageMeter, allowed, rates
 from tests.agent.builders import make_binding
 
 SECOND_NS = 1_000_000_000
@@ -66,6 +69,59 @@ def test_nothing_is_read_while_nobody_asks_and_one_sample_serves_all_who_ask_tog
     now[0] += KEEP_S
     assert meter.sample("c") is not first
     assert meter.sample("another") is not meter.sample("c")
+
+
+class SilentCounters(FakeCounters):
+    """Of a runtime that does not answer."""
+
+    def containers(self, cluster: str) -> tuple[ContainerCounters, ...]:
+        super().containers(cluster)
+        raise RuntimeUnavailable("silent")
+
+
+def test_runtime_that_does_not_answer_is_not_asked_again_at_once() -> None:
+    source, now = SilentCounters(), [0.0]
+    meter = UsageMeter(source, clock=lambda: now[0], sleep=lambda s: None)
+    for _ in range(3):
+        with pytest.raises(RuntimeUnavailable, match="silent"):
+            meter.sample("c")
+    assert source.readings == 1
+    now[0] += KEEP_S
+    with pytest.raises(RuntimeUnavailable):
+        meter.sample("c")
+    assert source.readings == 2
+
+
+class SlowCounters(FakeCounters):
+    """Answers only when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = threading.Event()
+
+    def containers(self, cluster: str) -> tuple[ContainerCounters, ...]:
+        self.let.wait()
+        return super().containers(cluster)
+
+
+async def ask_in_a_crowd(source: SlowCounters) -> int:
+    """Let a hundred ask, do other work in a thread meanwhile, and return how many different answers there were."""
+    shared = SharedSample(UsageMeter(source, sleep=lambda s: None))
+    asking = [asyncio.create_task(shared.get("c")) for _ in range(100)]
+    try:
+        await asyncio.sleep(0)
+        asking[0].cancel()
+        async with asyncio.timeout(30):
+            await asyncio.to_thread(lambda: None)
+    finally:
+        source.let.set()
+    return len({id(each) for each in await asyncio.gather(*asking[1:])})
+
+
+def test_crowd_that_asks_for_usage_gets_one_sample_and_leaves_other_work_its_threads() -> None:
+    source = SlowCounters()
+    assert asyncio.run(ask_in_a_crowd(source)) == 1
+    assert source.readings == 2
 
 
 def test_counters_of_both_versions_are_read(tmp_path: Path) -> None:

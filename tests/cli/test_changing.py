@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from schemas.keys import task_ref
+from store.api import Put, Txn, TxnResult
+from store.errors import Rewound, Unavailable
 from tests.cli.helpers import Shell, write_yaml
 from tests.client.helpers import KEYS, World, make_object, make_task
 
@@ -94,6 +96,35 @@ def test_node_that_only_reports_can_be_labelled(world: World, berth: Shell) -> N
             ("patch", "task/web", "--type", "json", "-p", '[{"op": "remove", "path": "/spec/nope"}]'),
             "operation 0 of the patch (remove /spec/nope) can't be done: nope is missing",
         ),
+        (
+            ("patch", "task/web", "--type", "json", "-p", '[{"op": "remove", "path": 7}]'),
+            "can't be done: a path is text, not 7",
+        ),
+        (
+            ("patch", "task/web", "--type", "json", "-p", '[{"op": "copy", "path": "/x", "from": null}]'),
+            "can't be done: a path is text, not None",
+        ),
+        (
+            (
+                "patch",
+                "task/web",
+                "--type",
+                "json",
+                "-p",
+                '[{"op": "remove", "path": "/spec/containers/-1"}]',
+            ),
+            "'-1' is no index of a list",
+        ),
+        (
+            (
+                "patch",
+                "task/web",
+                "-p",
+                '{"spec": {"containers": [{"name": "main", "args": [!!binary aGk=]}]}}',
+            ),
+            "can't be stored as JSON: Object of type bytes",
+        ),
+        (("patch", "task/web", "-p", "spec: !!int many"), "the patch is neither JSON nor YAML"),
     ],
 )
 def test_bad_change_writes_nothing_and_says_why(
@@ -155,6 +186,13 @@ def test_values_of_a_secret_are_never_patched_in(world: World, berth: Shell) -> 
     assert "hidden-value" not in result.err + str(world.json_at("/berth/secrets/default/s"))
 
 
+def test_date_in_a_patch_is_text_as_in_a_manifest(world: World, berth: Shell) -> None:
+    world.apply(make_task())
+    env = "spec: {containers: [{name: main, env: [{name: DAY, value: 2024-01-01}]}]}"
+    assert berth("patch", "task/web", "-p", env).lines == ["task/web patched"]
+    assert world.json_at(WEB)["spec"]["containers"][0]["env"] == [{"name": "DAY", "value": "2024-01-01"}]
+
+
 # edit
 
 
@@ -206,6 +244,17 @@ def test_invalid_edit_is_opened_again_with_the_error(world: World, berth: Shell,
     assert world.json_at(WEB)["spec"]["grace"] == "9s"
 
 
+def test_editor_that_is_a_script_and_stays_wrong_is_not_opened_for_ever(
+    world: World, berth: Shell, editor: Path
+) -> None:
+    world.apply(make_task())
+    editor.write_text("#!/bin/sh\necho 'wrong: [' >> $1\n")
+    result = berth("edit", "task", "web")
+    assert result.code == 1
+    assert "was not changed; the text is kept in" in result.err
+    assert kept_files(editor)[0].read_text().count("wrong: [") == 5
+
+
 def test_text_of_an_edit_that_stays_wrong_is_kept(world: World, berth: Shell, editor: Path) -> None:
     world.apply(make_task(grace="5s"))
     editor.write_text("#!/bin/sh\nsed -i 's/grace: 5s/grace: [precious/' $1\n")
@@ -249,6 +298,35 @@ def test_edit_keeps_what_others_wrote_meanwhile(world: World, berth: Shell, edit
     assert berth("edit", "task/web").lines == ["task/web edited"]
     stored = world.json_at(WEB)
     assert (stored["spec"]["grace"], stored["metadata"]["labels"]) == ("7s", {"by": "other"})
+
+
+@pytest.mark.parametrize(
+    "error", [Rewound(9, 3), Unavailable("down"), KeyboardInterrupt(), ZeroDivisionError()]
+)
+def test_text_of_an_edit_is_kept_whatever_ends_it(
+    world: World, berth: Shell, editor: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    world.apply(make_task(grace="5s"))
+    editor.write_text("#!/bin/sh\nsed -i s/5s/7s/ $1\n")
+
+    read = world.store.txn
+
+    def fail(txn: Txn) -> TxnResult:
+        if any(isinstance(op, Put) for op in txn.success):
+            raise error
+        return read(txn)
+
+    monkeypatch.setattr(world.store, "txn", fail)
+    if isinstance(error, ZeroDivisionError):  # a bug: it is not hidden
+        with pytest.raises(ZeroDivisionError):
+            berth("edit", "task/web")
+    else:
+        result = berth("edit", "task/web")
+        assert "Traceback" not in result.err
+        assert result.code == (130 if isinstance(error, KeyboardInterrupt) else 1)
+        assert f"the text is kept in {kept_files(editor)[0]}" in result.err
+    (kept,) = kept_files(editor)
+    assert "grace: 7s" in kept.read_text()
 
 
 # delete

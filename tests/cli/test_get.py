@@ -5,8 +5,10 @@ import pytest
 import yaml
 
 from schemas.keys import Keys, task_ref
+from store.memory import MemoryStore
 from tests.cli.helpers import Shell
 from tests.client.helpers import KEYS, NOW, World, make_object, make_task
+from tests.store.faulty import FaultyStore
 
 CREATED = "2027-01-15T07:55:00Z"  # five minutes before the world's time
 
@@ -342,9 +344,6 @@ class Enough(KeyboardInterrupt):
 def test_watch_adds_rows_and_redraws_nothing(world: World, berth: Shell) -> None:
     stored(world, make_task("web"))
 
-    def stop() -> None:
-        raise Enough
-
     world.while_waiting = [
         lambda: world.set_status("web", state="Running", containers=[{"name": "main", "state": "Running"}]),
         lambda: stored(world, make_task("a-longer-name")),
@@ -360,11 +359,42 @@ def test_watch_adds_rows_and_redraws_nothing(world: World, berth: Shell) -> None
     ]
 
 
+def stop() -> None:
+    raise Enough
+
+
+def test_watched_object_that_is_made_anew_is_news(world: World, berth: Shell) -> None:
+    def remove() -> None:
+        world.leader.remove(task_ref("default", "web"))
+
+    def make() -> None:
+        world.apply(make_task("web"))
+
+    def replace() -> None:
+        remove()
+        make()
+
+    make()
+    world.while_waiting = [replace, remove, make, stop]
+    rows = [line.split()[:3] for line in berth("get", "tasks", "-w", "--no-headers").lines]
+    assert rows == [["web", "0/1", "Pending"]] * 3
+
+
+def test_wide_watch_asks_for_default_queues_once_for_many_rows(berth: Shell) -> None:
+    store = FaultyStore(MemoryStore(berth.world.clock))
+    berth.world = many = World(store)
+    counts = []
+    for count in (1, 30):
+        many.apply(*(make_task(f"web-{number}") for number in range(count)))
+        store.calls.clear()
+        many.while_waiting = [stop]
+        assert len(berth("get", "tasks", "-w", "-o", "wide", "--no-headers").lines) == count
+        counts.append(len(store.calls))
+    assert counts[0] == counts[1]
+
+
 def test_json_and_names_are_watched_too(world: World, berth: Shell) -> None:
     stored(world, make_task("web"))
-
-    def stop() -> None:
-        raise Enough
 
     world.while_waiting = [stop]
     assert berth("get", "tasks", "-w", "-o", "name").lines == ["task/web"]

@@ -98,6 +98,24 @@ def test_values_come_from_files_and_literals(berth: Shell, world: World, tmp_pat
     assert opened(world) == {"cert.pem": b"\x00\xff", "tls.crt": b"\x00\xff", "a": b"b=c"}
 
 
+def test_path_of_a_value_may_hold_an_equals_sign(berth: Shell, world: World, tmp_path: Path) -> None:
+    (tmp_path / "a=b").write_bytes(b"inside")
+    made = berth("create", "secret", "generic", "s", "--from-file", f"key={tmp_path / 'a=b'}")
+    assert made.code == 0, made
+    assert opened(world) == {"key": b"inside"}
+
+
+def test_password_that_is_no_text_is_told_without_it(
+    berth: Shell, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(WORD.encode() + b"\xff\xfe")))
+    answer = berth(*REGISTRY, "--docker-password-stdin")
+    assert (answer.code, answer.out) == (1, "")
+    assert "stdin is not UTF-8 text" in answer.err
+    assert WORD not in answer.err
+    assert world.keys_under("/berth/secrets/") == []
+
+
 def test_a_sealed_manifest_is_printed_and_nothing_is_written(
     berth: Shell, world: World, tmp_path: Path
 ) -> None:

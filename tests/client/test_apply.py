@@ -6,6 +6,7 @@ from client.errors import Contended, ObjectUnreadable, Refused, TimedOut
 from schemas.errors import InvalidManifest
 from schemas.keys import cluster_ref, task_ref
 from store.api import Put, Txn, TxnResult
+from store.errors import PermissionDenied
 from store.memory import MemoryStore
 from tests.client.helpers import KEYS, NOW, World, docs, make_object, make_task
 
@@ -260,3 +261,26 @@ def test_many_objects_of_which_nothing_changed_write_nothing(world: World) -> No
     before = world.store.get("/").revision
     assert {action for _, action in world.apply(*tasks)} == {"unchanged"}
     assert world.store.get("/").revision == before
+
+
+class Guarded(MemoryStore):
+    """A store that refuses, as etcd does, a whole transaction that writes a forbidden key anywhere."""
+
+    forbidden = "/berth/spec/default/tasks/c"
+
+    def txn(self, txn: Txn) -> TxnResult:
+        ops = [op for outer in txn.success for op in (outer.success if isinstance(outer, Txn) else (outer,))]
+        keys = [op.key for op in ops if isinstance(op, Put)]
+        if self.forbidden in keys:
+            raise PermissionDenied(f"{keys[0]} is refused")
+        return super().txn(txn)
+
+
+def test_of_many_objects_one_that_is_forbidden_is_named_and_those_before_it_are_written() -> None:
+    world = World(Guarded(lambda: NOW))
+    written: list[str] = []
+    results = world.client.apply_planned(world.client.plan(docs(*map(make_task, "abcd"))))
+    with pytest.raises(PermissionDenied, match=f"{Guarded.forbidden} is refused"):
+        written.extend(str(result.ref) for result in results)
+    assert written == ["task/a", "task/b"]
+    assert world.keys_under("/berth/spec/") == [f"/berth/spec/default/tasks/{name}" for name in "ab"]

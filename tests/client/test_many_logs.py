@@ -1,8 +1,9 @@
 """What a follower does next, how logs are cut into lines, and logs of nodes of which one is gone."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -124,3 +125,56 @@ def test_containers_are_the_first_the_named_or_all(world: World) -> None:
     assert [each.container for each in containers_of([two], "")] == ["web"]
     assert [each.container for each in containers_of([two], "side")] == ["side"]
     assert [each.container for each in containers_of([two, two], ALL_CONTAINERS)] == ["web", "side"]
+
+
+class SlowAgent(BaseHTTPRequestHandler):
+    """Writes a line of each log and then nothing; that of `side` begins only when it may. No log ends by itself."""
+
+    protocol_version = "HTTP/1.1"
+    side_is_asked, side_may_begin, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def do_GET(self) -> None:
+        if "/side?" in self.path:
+            self.side_is_asked.set()
+            self.side_may_begin.wait()
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"7\r\na line\n\r\n")
+        self.ended.wait()
+        self.close_connection = True
+
+    def log_message(self, *args: object) -> None:
+        """Be quiet."""
+
+
+@pytest.fixture
+def slow_agent() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), SlowAgent)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    SlowAgent.side_may_begin.set()
+    SlowAgent.ended.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_log_that_is_opened_while_following_ends_is_closed_too(world: World, slow_agent: str) -> None:
+    ran(world, slow_agent, containers=[running("a")])
+    world.apply(make_task("other", containers=[{"name": "side", "image": "berth/demo:1"}]))
+    side = {**running("b"), "name": "side"}
+    world.set_status("other", state="Running", node="n1", apiAddress=slow_agent, containers=[side])
+    targets = containers_of([world.client.get("tasks", name) for name in ("web", "other")], "")
+    events = world.client.many_logs(targets, LogOptions(follow=True))
+    first = next(events)
+    assert isinstance(first, Piece)
+    assert first.target.container == "main"
+    assert SlowAgent.side_is_asked.wait(30)
+    followers = [thread for thread in threading.enumerate() if thread.name.startswith("logs-")]
+    events.close()  # type: ignore[attr-defined]
+    SlowAgent.side_may_begin.set()
+    for thread in followers:
+        thread.join(30)
+        assert not thread.is_alive()

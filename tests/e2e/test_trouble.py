@@ -67,6 +67,15 @@ def test_command_that_does_not_exist_fails_with_its_name(troubled: Cluster) -> N
     assert "/no/such/program" in row[-1]
 
 
+def test_apply_that_waits_fails_with_a_task_that_fails_at_once(troubled: Cluster) -> None:
+    crash = shell_task("crash", "echo boom; exit 3", restartBackoff={"initial": "60s"})
+    waited = troubled.berth("apply", "-f", "-", "--wait", "--timeout", "6s", stdin=crash)
+    troubled.delete("crash")
+    assert waited.code == 1
+    assert "exit code 3" in waited.err
+    assert "boom" in waited.err
+
+
 @pytest.mark.parametrize(
     ("name", "why"), [("giant", "short of cpu"), ("choosy", "disk"), ("rich", "unobtainium")]
 )

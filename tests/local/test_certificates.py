@@ -121,3 +121,11 @@ def test_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("")
     with pytest.raises(LocalError, match="--data-dir"):
         private_folder(tmp_path / "f")
+
+
+def test_ca_whose_key_is_kept_elsewhere_is_never_replaced(pki: Pki) -> None:
+    (pki.folder / "ca.key").unlink()
+    before = {path.name: path.read_bytes() for path in pki.folder.iterdir()}
+    with pytest.raises(LocalError, match=r"ca\.key is not.*--data-dir"):
+        ensure(pki, NAMES, NOW)
+    assert {path.name: path.read_bytes() for path in pki.folder.iterdir()} == before

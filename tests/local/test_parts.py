@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from client.client import Client
 from client.connect import Settings
+from local.detach import environment_of_child
 from local.docker import why_no_docker
 from local.down import end_leftovers
 from local.errors import LocalError, RunsAlready
@@ -20,7 +22,12 @@ from local.folder import Folder, Record, default_data_dir
 from local.pki import Pki
 from local.plan import Child, UpOptions, children, clean_environment, port_ranges
 from local.processes import ProcessId, end, identify, is_alive, send, spawn
+from local.ready import Onlooker
 from local.supervisor import CLEAN_RUN_S, FIRST_DELAY_S, MAX_DELAY_S, Supervisor, describe_exit
+from schemas.keys import Keys
+from store.api import Txn, TxnResult
+from store.errors import Unavailable
+from store.memory import MemoryStore
 from tests.support.wait import eventually
 
 OPTIONS = UpOptions(node="n")
@@ -58,6 +65,38 @@ def test_agents_demand_certificates_unless_etcd_is_somebody_elses(tmp_path: Path
 
 def test_variables_that_would_change_the_options_are_not_handed_on() -> None:
     assert clean_environment({"BERTH_ETCD": "x", "ETCD_NAME": "y", "PATH": "z"}) == {"PATH": "z"}
+
+
+def test_files_that_are_named_relatively_are_the_same_in_the_background(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {"BERTH_CONFIG": "my.yaml", "BERTH_DATA_DIR": "data", "PATH": "z"}
+    assert environment_of_child(given) == {
+        "BERTH_CONFIG": f"{tmp_path}/my.yaml",
+        "BERTH_DATA_DIR": f"{tmp_path}/data",
+        "PATH": "z",
+    }
+    assert environment_of_child({"PATH": "z"}) == {"PATH": "z"}
+
+
+class Away(MemoryStore):
+    """A store that takes no transaction any more."""
+
+    def txn(self, txn: Txn) -> TxnResult:
+        raise Unavailable("no answer")
+
+
+class Looking(Onlooker):
+    """Looks at a store that went away."""
+
+    def client(self) -> Client:
+        return Client(Away(lambda: 0.0), Keys())
+
+
+def test_etcd_that_goes_away_during_the_start_is_told_with_its_address() -> None:
+    with pytest.raises(LocalError, match=r"127\.0\.0\.1:2379"):
+        Looking(SETTINGS).keep_off(["n-hollow-0001"])
 
 
 def test_ports_of_last_time_are_taken_again_if_they_are_free() -> None:
@@ -123,6 +162,22 @@ def test_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(RunsAlready, match="berth down"), folder.held():
             pass
     assert not folder.is_held()
+
+
+@pytest.mark.parametrize("names", [["notes"], ["pki", "manifests"], ["etcd"], ["lock", "logs"]])
+def test_folder_that_holds_other_things_is_refused(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        (tmp_path / name).mkdir()
+    with pytest.raises(LocalError, match=f"holds other things .*{names[-1]}.*--data-dir"):
+        Folder(tmp_path).make()
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(names)
+
+
+@pytest.mark.parametrize("more", ["up.json", ".up.json-cut0off", "lock"])
+def test_folder_of_an_earlier_run_is_taken_again(tmp_path: Path, more: str) -> None:
+    Folder(tmp_path).make()
+    (tmp_path / more).touch()
+    Folder(tmp_path).make()
 
 
 # Who is who
@@ -220,6 +275,24 @@ def test_dead_child_is_started_again_later_and_later(made: Made) -> None:
     assert delays[-1] == MAX_DELAY_S
     assert made.kill("a", now + CLEAN_RUN_S) == now + CLEAN_RUN_S + FIRST_DELAY_S
     assert "a ended (killed by SIGKILL); it is started again in 1 s" in made.said
+
+
+def test_child_that_can_not_be_started_again_is_tried_later_and_later(made: Made) -> None:
+    made.supervisor.start(Child("a", SLEEP, 0, 1.0), 0.0)
+    able = made.supervisor.spawn
+
+    def fail(child: Child) -> "subprocess.Popen[bytes]":
+        raise OSError("no processes left")
+
+    made.supervisor.spawn = fail
+    first = made.kill("a", 0.0)
+    assert first is not None
+    second = made.supervisor.step(first)
+    assert second == first + 2 * FIRST_DELAY_S
+    assert "a can't be started: no processes left; it is started again in 2 s" in made.said
+    made.supervisor.spawn = able
+    assert made.supervisor.step(second) is None
+    assert made.remembered.keys() == {"a"}
 
 
 def test_children_are_asked_to_end_in_turns(made: Made) -> None:

@@ -9,7 +9,7 @@ from store.api import Delete, Put, Txn, absent
 from store.codec import decode
 from store.errors import OutcomeUnknown, RequestTooLarge, Unavailable
 from store.memory import MemoryStore
-from store.objects import MAX_VALUE_BYTES, Conflict, Written, write
+from store.objects import MAX_VALUE_BYTES, Conflict, Written, prepare, write, write_many
 from tests.store.faulty import FaultyStore
 from tests.store.harness import ManualClock
 
@@ -123,3 +123,25 @@ def test_an_unreachable_store_is_not_hidden(store: FaultyStore) -> None:
     store.fail_before(Unavailable("down"))
     with pytest.raises(Unavailable):
         write_now(store, {})
+
+
+def test_a_lost_reply_that_can_not_be_cleared_up_stays_unknown(store: FaultyStore) -> None:
+    store.lose_reply()
+    store.fail_before(None, Unavailable("down"))
+    with pytest.raises(OutcomeUnknown, match="the reply was lost; and it can't be read now: down"):
+        write_now(store, {"spec": 1})
+
+
+def test_of_many_lost_replies_one_is_asked_about_while_the_store_is_away(store: FaultyStore) -> None:
+    store.lose_reply()
+    store.fail_before(None, Unavailable("down"), *[Unavailable("asked again")] * 9)
+    wanted = [(prepare(f"{KEY}-{number}", {"spec": number}, None), ()) for number in range(10)]
+    answers = write_many(store, wanted)
+    assert {type(answer) for answer in answers} == {OutcomeUnknown}
+    assert store.calls == ["txn", "get"]
+
+
+def test_many_lost_replies_are_cleared_up_each(store: FaultyStore) -> None:
+    store.lose_reply()
+    wanted = [(prepare(f"{KEY}-{number}", {"spec": number}, None), ()) for number in range(3)]
+    assert [type(answer) for answer in write_many(store, wanted)] == [Written] * 3
