@@ -1,5 +1,6 @@
 """Archives that a container sends: what is good is unpacked, and nothing is written outside of the target."""
 
+import errno
 import io
 import os
 import tarfile
@@ -126,6 +127,15 @@ members = st.one_of(
 )
 
 
+def goes_round(path: Path) -> bool:
+    """A link that leads to itself leads nowhere, and `realpath` has no answer for it."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(members, max_size=8))
 def test_nothing_outside_of_the_target_changes(sent: list[Member]) -> None:
@@ -139,7 +149,7 @@ def test_nothing_outside_of_the_target_changes(sent: list[Member]) -> None:
         assert [each.name for each in (base / "outside").iterdir()] == ["a"]
         assert (base / "outside" / "a").read_text() == "mine"
         assert (base / "outside" / "a").stat().st_nlink == 1
-        for each in (base / "got").rglob("*"):
+        for each in filter(lambda path: not goes_round(path), (base / "got").rglob("*")):
             assert f"{os.path.realpath(each)}/".startswith(f"{os.path.realpath(base / 'got')}/")
 
 
