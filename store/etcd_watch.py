@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,8 +127,9 @@ class _Stream:
         self._asked_life_at = 0.0
         self.takes_watches = True
         self.is_open = True
-        self._endpoint, self._call = connection.open_watch(iter(self._requests.get, None))
-        self._reader = threading.Thread(target=self._read, name="etcd-watch", daemon=True)
+        self._endpoint, call = connection.open_watch(iter(self._requests.get, None))
+        self._call: Any | None = call  # until the reader ends
+        self._reader = threading.Thread(target=self._read, args=(call,), name="etcd-watch", daemon=True)
         self._reader.start()
 
     def add(self, watch: EtcdWatch, prefixes: tuple[str, ...], start_revision: int) -> None:
@@ -172,22 +173,30 @@ class _Stream:
     def _end(self) -> None:
         self.takes_watches = False
         self._requests.put(None)
-        self._call.cancel()
+        call = self._call
+        if call is not None:
+            call.cancel()
 
     def _cancel(self, watch_id: int) -> None:
         self._requests.put(pb.WatchRequest(cancel_request=pb.WatchCancelRequest(watch_id=watch_id)))
 
     # The reader thread
 
-    def _read(self) -> None:
-        """Hand out replies until the stream ends, with or without an error: both are a loss."""
+    def _read(self, call: Iterable[Message]) -> None:
+        """Hand out replies until the stream ends, with or without an error: both are a loss.
+
+        gRPC's call must be gone before the interpreter ends: its finalizer takes a lock that a thread
+        of gRPC's may hold at the moment when the interpreter stops all threads.
+        """
         error: StoreError = WatchLost(f"the watch stream of {self._endpoint.address} ended")
         try:
-            for reply in self._call:
+            for reply in call:
                 self._take(reply)
         except grpc.RpcError as failure:
             error = _lost(self._connection, self._endpoint, failure)
+            failure.__traceback__ = None  # the failure is the call itself, and its traceback leads back to it
         finally:
+            self._call = None
             self._requests.put(None)
             for watch in self._shut():
                 watch.fail(error)

@@ -12,6 +12,7 @@ A command that only reads is given again until it prints what is written, or PAT
 
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -119,16 +120,20 @@ class Shell:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
 
     def __enter__(self) -> "Shell":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.run("kill $(jobs -p) 2>/dev/null; wait")
-        self._pipe(self._process.stdin).close()
-        self._process.wait(TIMEOUT_S)
-        self._pipe(self._process.stdout).close()
+        try:
+            self.run("kill $(jobs -p) 2>/dev/null; wait")
+        finally:
+            os.killpg(self._process.pid, signal.SIGKILL)  # a command that does not end included
+            self._process.wait()
+            self._pipe(self._process.stdin).close()
+            self._pipe(self._process.stdout).close()
 
     def run(self, text: str) -> tuple[int, str]:
         """Run a command to its end; return its exit code and what it printed."""
