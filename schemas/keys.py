@@ -20,6 +20,8 @@ class Family(StrEnum):
     CLUSTER = "cluster"
     SPEC = "spec"
     OWNED = "owned"
+    REVISIONS = "revisions"
+    ENDPOINTS = "endpoints"
     APPLIED = "applied"
     REQUESTS = "requests"
     STATUS = "status"
@@ -103,6 +105,23 @@ class AccessKey:
 
 
 @dataclass(frozen=True, slots=True)
+class RevisionKey:
+    """`number` of the kept templates of the owner with that uid."""
+
+    namespace: str
+    owner_uid: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointsKey:
+    """Ready addresses of the tasks of a deployment."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterKey:
     pass
 
@@ -125,6 +144,8 @@ ParsedKey = (
     | NodeReportKey
     | HeartbeatKey
     | AccessKey
+    | RevisionKey
+    | EndpointsKey
     | ClusterKey
     | OtherKey
 )
@@ -211,6 +232,18 @@ class Keys:
     def access(self, namespace: str) -> str:
         return f"{self.prefix}/access/{namespace}"
 
+    def revision(self, namespace: str, owner_uid: str, number: int) -> str:
+        return f"{self.prefix}/{Family.REVISIONS}/{namespace}/{owner_uid}/{number}"
+
+    def revisions_range(self, namespace: str, owner_uid: str) -> str:
+        return f"{self.prefix}/{Family.REVISIONS}/{namespace}/{owner_uid}/"
+
+    def endpoints(self, namespace: str, name: str) -> str:
+        return f"{self.prefix}/{Family.ENDPOINTS}/{namespace}/{name}"
+
+    def endpoints_range(self, namespace: str | None) -> str:
+        return f"{self.prefix}/{Family.ENDPOINTS}/" + (f"{namespace}/" if namespace else "")
+
     def events_range(self, namespace: str | None = None, uid: str | None = None) -> str:
         """Events live outside the watched root, so that they cost no informer anything."""
         root = f"{self.prefix}-events/"
@@ -256,6 +289,10 @@ def _parse_parts(key: str, family: str, parts: list[str]) -> ParsedKey:
             return AppliedKey(ObjectRef(plural, namespace, name), manager)
         case "access", [namespace]:
             return AccessKey(namespace)
+        case "revisions", [namespace, owner_uid, number] if number.isdecimal():
+            return RevisionKey(namespace, owner_uid, int(number))
+        case "endpoints", [namespace, name]:
+            return EndpointsKey(namespace, name)
         case "cluster", []:
             return ClusterKey()
         case _:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from schemas.budget import DisruptionBudget
+from schemas.configmap import ConfigMap
+from schemas.job import CronJob, Job
 from schemas.meta import Model
 from schemas.namespace import Namespace
 from schemas.node import Node
@@ -11,8 +14,22 @@ from schemas.priority import PriorityClass
 from schemas.queue import Queue
 from schemas.secret import Secret
 from schemas.task import Task
+from schemas.workload import DaemonSet, Deployment
 
-WrittenObject = Task | Node | Namespace | Queue | PriorityClass | Secret
+WrittenObject = (
+    Task
+    | Deployment
+    | DaemonSet
+    | Job
+    | CronJob
+    | ConfigMap
+    | DisruptionBudget
+    | Node
+    | Namespace
+    | Queue
+    | PriorityClass
+    | Secret
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +39,7 @@ class Kind:
     name: str
     plural: str
     namespaced: bool
-    model: type[Task] | type[Node] | type[Namespace] | type[Queue] | type[PriorityClass] | type[Secret]
+    model: type[WrittenObject]
     aliases: tuple[str, ...] = ()
 
     @property
@@ -36,12 +53,18 @@ KINDS: tuple[Kind, ...] = (
     Kind("PriorityClass", "priorityclasses", False, PriorityClass, ("pc",)),
     Kind("Node", "nodes", False, Node, ("no",)),
     Kind("Secret", "secrets", True, Secret),
+    Kind("ConfigMap", "configmaps", True, ConfigMap, ("cm",)),
+    Kind("DisruptionBudget", "disruptionbudgets", True, DisruptionBudget, ("budget", "budgets", "pdb")),
     Kind("Task", "tasks", True, Task, ("t", "po", "pod", "pods")),
+    Kind("Deployment", "deployments", True, Deployment, ("deploy",)),
+    Kind("DaemonSet", "daemonsets", True, DaemonSet, ("ds",)),
+    Kind("Job", "jobs", True, Job),
+    Kind("CronJob", "cronjobs", True, CronJob, ("cj",)),
 )
 """In the order in which they are applied: what others name comes first."""
 
-PLANNED_KINDS = frozenset({"Deployment", "Job", "CronJob", "DaemonSet"})
-"""Kinds that are decided and not built: a manifest of one is refused in these words."""
+OWNERS = frozenset({"deployments", "daemonsets", "jobs", "cronjobs"})
+"""Plurals of the kinds that make and keep tasks or jobs."""
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 BY_PLURAL = {kind.plural: kind for kind in KINDS}

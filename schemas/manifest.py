@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from schemas.canonical import canonical_json
 from schemas.errors import InvalidManifest, Problem, SchemaError
 from schemas.keys import ObjectRef
-from schemas.kinds import BY_NAME, PLANNED_KINDS, Kind, WrittenObject, nested_model
+from schemas.kinds import BY_NAME, Kind, WrittenObject, nested_model
 from schemas.lines import locate
 from schemas.meta import API_VERSION, CLUSTER_NAMESPACE, Model, check_dns_label
 
@@ -30,7 +30,8 @@ _NAMES_OF_THE_FIELD = {
     "terminationGracePeriodSeconds": "grace",
     "schedulerName": "queue",
     "activeDeadlineSeconds": "",
-    "nodeName": "nodeSelector",
+    "podFailurePolicy": "failurePolicy",
+    "onPodConditions": "onOOMKilled",
 }
 
 STAMPED = frozenset(
@@ -41,6 +42,7 @@ STAMPED = frozenset(
         "resourceVersion",
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
+        "ownerReferences",
     }
 )
 """Fields of the metadata that Berth fills in; what a person writes there is passed over."""
@@ -280,8 +282,6 @@ def _unknown_kind(raw: dict[str, Any]) -> str:
     written = raw.get("kind")
     if written is None:
         return "has no kind; write for example kind: Task"
-    if isinstance(written, str) and written in PLANNED_KINDS:
-        return f"kind {written} is not supported by this version yet; known kinds: {', '.join(BY_NAME)}"
     close = difflib.get_close_matches(str(written), BY_NAME, n=1)
     hint = f"did you mean {close[0]}?" if close else f"known kinds: {', '.join(BY_NAME)}"
     return f"unknown kind {written!r}; {hint}"

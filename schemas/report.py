@@ -41,6 +41,9 @@ class ContainerStatus(Model):
     started_at: str = ""
     finished_at: str = ""
     last_exit: LastExit | None = None
+    init: bool = False  # an init container; with `restartPolicy: Always` in the spec a sidecar
+    started: bool | None = None  # its startup probe has passed; None without one
+    ready: bool | None = None  # what its readiness probe says; None without one
 
 
 class TaskReport(Model):

@@ -12,6 +12,16 @@ class DeleteRequest(Model):
     uid: str
     grace_s: float | None = None
     requested_at: str = ""
+    cascade: Literal["background", "foreground", "orphan"] = "background"
+
+
+class EvictRequest(Model):
+    """Move the task of that uid away from its node, as its budgets allow; it is bound again, maybe elsewhere."""
+
+    kind: Literal["EvictRequest"] = "EvictRequest"
+    uid: str
+    binding_uid: str = ""  # only if it is still this one
+    requested_at: str = ""
 
 
 class FenceRequest(Model):

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from schemas.canonical import canonical_hash
+from schemas.configmap import KeyRef, KeyToPath, SourceRef
 from schemas.meta import DnsLabel, DnsSubdomain, Labels, Model, ObjectMeta
+from schemas.probe import Lifecycle, Probe
 from schemas.quantity import Bytes, Duration, DurationOrNever, Resources
 from schemas.secret import MAX_PULL_SECRETS, SecretRef
 
@@ -17,13 +19,57 @@ RestartPolicy = Literal["Always", "OnFailure", "Never"]
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 Priority = Annotated[int, Field(ge=-1_000_000_000, le=1_000_000_000)]  # Kubernetes' range for users
 
-LIVE_FIELDS = frozenset({"priority", "priorityClassName", "queue", "tolerations", "grace"})
+LIVE_FIELDS = frozenset(
+    {"priority", "priorityClassName", "queue", "tolerations", "grace", "drainDelay", "estimatedDuration"}
+)
 """Fields of a task's spec that change in place; any other change replaces the task."""
+
+
+class EnvSource(Model):
+    """Where the value of a variable comes from."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [name]} for name in ("configMapKeyRef", "secretKeyRef")]}
+    )
+
+    config_map_key_ref: KeyRef | None = None
+    secret_key_ref: KeyRef | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.config_map_key_ref is None) == (self.secret_key_ref is None):
+            raise ValueError("valueFrom needs exactly one of configMapKeyRef and secretKeyRef")
+        return self
 
 
 class EnvVar(Model):
     name: Annotated[str, Field(min_length=1, pattern=r"^[^=\x00]+$")]
     value: Annotated[str, Field(pattern=r"^[^\x00]*$")] = ""
+    value_from: EnvSource | None = None
+
+    @model_validator(mode="after")
+    def _one_value(self) -> Self:
+        if self.value and self.value_from is not None:
+            raise ValueError("write either value or valueFrom")
+        return self
+
+
+class EnvFrom(Model):
+    """All keys of a ConfigMap or a Secret as variables; keys that can't be names of variables are left out."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [name]} for name in ("configMapRef", "secretRef")]}
+    )
+
+    prefix: Annotated[str, Field(pattern=r"^[^=\x00]*$")] = ""
+    config_map_ref: SourceRef | None = None
+    secret_ref: SourceRef | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.config_map_ref is None) == (self.secret_ref is None):
+            raise ValueError("envFrom needs exactly one of configMapRef and secretRef")
+        return self
 
 
 class ContainerPort(Model):
@@ -60,11 +106,27 @@ class HostPath(Model):
     type: Literal["", "Directory", "DirectoryOrCreate", "File"] = ""
 
 
+class ConfigMapVolume(Model):
+    """The keys of a ConfigMap as files, read-only; `items`: only these, under these paths."""
+
+    name: DnsSubdomain
+    items: tuple[KeyToPath, ...] = ()
+    default_mode: Annotated[int, Field(ge=0, le=0o777)] = 0o644
+    optional: bool = False
+
+
+class SecretVolume(Model):
+    """The keys of a Secret as files in memory, read-only; `items`: only these, under these paths."""
+
+    secret_name: DnsSubdomain
+    items: tuple[KeyToPath, ...] = ()
+    default_mode: Annotated[int, Field(ge=0, le=0o777)] = 0o644
+    optional: bool = False
+
+
+_SOURCES = ("emptyDir", "hostPath", "configMap", "secret")
 _ONE_SOURCE: dict[str, Any] = {
-    "oneOf": [
-        {"required": [source], "properties": {source: {"type": "object"}}}
-        for source in ("emptyDir", "hostPath")
-    ]
+    "oneOf": [{"required": [source], "properties": {source: {"type": "object"}}} for source in _SOURCES]
 }
 
 
@@ -74,11 +136,14 @@ class Volume(Model):
     name: DnsLabel
     empty_dir: EmptyDir | None = None
     host_path: HostPath | None = None
+    config_map: ConfigMapVolume | None = None
+    secret: SecretVolume | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.empty_dir is None) == (self.host_path is None):
-            raise ValueError("a volume needs exactly one of emptyDir and hostPath")
+        sources = (self.empty_dir, self.host_path, self.config_map, self.secret)
+        if sum(source is not None for source in sources) != 1:
+            raise ValueError("a volume needs exactly one of emptyDir, hostPath, configMap and secret")
         return self
 
 
@@ -88,6 +153,7 @@ class Container(Model):
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     env: tuple[EnvVar, ...] = ()
+    env_from: tuple[EnvFrom, ...] = ()
     working_dir: str = ""
     user: Annotated[str, WithJsonSchema({"type": ["string", "integer"]})] = ""
     ports: tuple[ContainerPort, ...] = ()
@@ -98,6 +164,11 @@ class Container(Model):
     privileged: bool = False
     stdin: Annotated[bool, Field(description="Keep its input open, for attach -i.")] = False
     tty: Annotated[bool, Field(description="Give it a terminal; stdout and stderr become one.")] = False
+    startup_probe: Probe | None = None
+    liveness_probe: Probe | None = None
+    readiness_probe: Probe | None = None
+    lifecycle: Lifecycle | None = None
+    restart_policy: Literal["Always"] | None = None  # of an init container only: it is a sidecar
     pids_limit: Annotated[int, Field(ge=1)] = 4096  # a fork bomb must not take the node's 32768 ids
 
     @field_validator("user", mode="before")
@@ -138,6 +209,9 @@ class TaskSpec(Model):
     restart_policy: RestartPolicy = "Always"
     restart_backoff: RestartBackoff = Field(default_factory=RestartBackoff)
     grace: Duration = 30.0
+    drain_delay: Duration = 0.0
+    estimated_duration: Duration | None = None
+    node_name: DnsSubdomain | None = None
     node_selector: Labels = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
     priority: Priority | None = None

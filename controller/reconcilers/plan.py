@@ -3,18 +3,29 @@
 All intents of a plan happen together or not at all; applying a plan and planning again gives nothing to do.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from controller.reconcilers.pull_secrets import Copies
 from controller.scheduler.snapshot import TaskView
 from schemas.binding import Binding, StopReason
 from schemas.cluster import Cluster
 from schemas.keys import ObjectRef
+from schemas.owned import Endpoints, Owned, OwnerReference
 from schemas.secret import SealedCopy
 from schemas.status import NodeStatus, TaskStatus
 from schemas.task import TaskSpec
 from schemas.versioned import Versioned
+from schemas.workload_status import (
+    CronJobStatus,
+    DaemonSetStatus,
+    DeploymentStatus,
+    DisruptionBudgetStatus,
+    JobStatus,
+)
+
+OwnerStatus = DeploymentStatus | DaemonSetStatus | JobStatus | CronJobStatus | DisruptionBudgetStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +125,7 @@ class RemoveObject:
 class RemoveRequest:
     """Remove a request that is answered or names an object that is gone; a newer one of that key stays."""
 
-    verb: Literal["delete", "fence"]
+    verb: Literal["delete", "fence", "evict"]
     revision: int
 
 
@@ -123,6 +134,77 @@ class RemoveNodeReports:
     """Remove what a node that is gone for good once reported."""
 
     node: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateOwned:
+    """Make a task or job of an owner: `ref` names it. The shell stamps uid and time; a taken name is a conflict."""
+
+    ref: ObjectRef
+    owner: OwnerReference
+    revision: int
+    index: int | None = None
+    node_name: str | None = None
+    scheduled_at: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveOwned:
+    """Remove the key of something owned, which begins its end: its containers stop, and then the rest goes.
+
+    `stop`: its binding, which becomes Stop in the same transaction. Only its owner's planner removes such a key.
+    """
+
+    ref: ObjectRef
+    owned: Versioned[Owned]
+    stop: StopBinding | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanOwned:
+    """Turn something owned into an object of its own: what it is composed of becomes its spec, with its uid."""
+
+    ref: ObjectRef
+    owned: Versioned[Owned]
+
+
+@dataclass(frozen=True, slots=True)
+class PutRevision:
+    """Keep a template; `number` is new for this owner."""
+
+    owner: OwnerReference
+    number: int
+    hash: str
+    template: Mapping[str, Any]
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRevision:
+    owner_uid: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutEndpoints:
+    """Replace the list of ready addresses of a deployment; `before` is what was read, None for none."""
+
+    ref: ObjectRef  # the deployment's
+    before: Versioned[Endpoints] | None
+    endpoints: Endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveEndpoints:
+    ref: ObjectRef
+    before: Versioned[Endpoints]
+
+
+@dataclass(frozen=True, slots=True)
+class PutOwnerStatus:
+    status: OwnerStatus
 
 
 Intent = (
@@ -138,6 +220,14 @@ Intent = (
     | PutTaskStatus
     | PutNodeStatus
     | PutCluster
+    | CreateOwned
+    | RemoveOwned
+    | OrphanOwned
+    | PutRevision
+    | RemoveRevision
+    | PutEndpoints
+    | RemoveEndpoints
+    | PutOwnerStatus
     | RemoveObject
     | RemoveRequest
     | RemoveNodeReports
@@ -159,6 +249,7 @@ class Reads:
 
     spec: int = 0
     status: int = 0
+    owned: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def _new_copies(inputs: TaskInputs, current: Versioned[Binding]) -> tuple[SealBi
 
 
 def _with_live_fields(binding: Binding, effective: TaskSpec) -> TaskSpec:
-    live = ("priority", "priority_class_name", "queue", "tolerations", "grace")
+    live = ("priority", "priority_class_name", "queue", "tolerations", "grace", "drain_delay")
     return binding.spec.model_copy(update={name: getattr(effective, name) for name in live})
 
 

@@ -1,0 +1,112 @@
+"""What the planners of owners look at: the owner, what it made, and what is in its way. Values only.
+
+One shape for Deployment, DaemonSet, Job and CronJob, so that the shell builds it in one place.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from controller.scheduler.snapshot import NodeView
+from schemas.binding import Binding
+from schemas.job import Job
+from schemas.keys import ObjectRef
+from schemas.owned import Endpoints, Owned, Revision
+from schemas.request import DeleteRequest
+from schemas.state import FINISHED, TaskState
+from schemas.status import TaskStatus
+from schemas.task import Task
+from schemas.versioned import Versioned
+from schemas.workload_status import JobStatus
+
+MAX_OWNED_A_PLAN = 40
+"""Things made and removed in one plan, which is one transaction: etcd takes 128 compares and 128 operations."""
+
+O_co = TypeVar("O_co", covariant=True)
+S_co = TypeVar("S_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedTask:
+    """One task of an owner. `owned` is None once its key was removed and only its end is still under way.
+
+    ready_at: seconds since 1970 at which it became ready, None while it is not. binding: the one that its
+    placement names. has_ended: nothing of it runs or will run (its agent's final report, or a fenced node).
+    is_deleted: a person asked to delete it. node_is_up: its node's heartbeat is there.
+    """
+
+    ref: ObjectRef
+    uid: str
+    owned: Versioned[Owned] | None
+    task: Task | None
+    status: Versioned[TaskStatus] | None
+    binding: Versioned[Binding] | None
+    template_hash: str
+    ready_at: float | None
+    is_deleted: bool
+    has_ended: bool
+    node_is_up: bool
+
+    @property
+    def state(self) -> TaskState:
+        return self.status.value.state if self.status else TaskState.PENDING
+
+    @property
+    def is_leaving(self) -> bool:
+        """It is being removed: by its owner, or because a person asked."""
+        return self.owned is None or self.is_deleted
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in FINISHED
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedJob:
+    """One job of a CronJob."""
+
+    ref: ObjectRef
+    uid: str
+    owned: Versioned[Owned] | None
+    job: Job | None
+    status: Versioned[JobStatus] | None
+    is_deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerInputs(Generic[O_co, S_co]):
+    """All that is stored about one owner, and what it made. Nothing here is unreadable.
+
+    spec: None once the owner's key is gone (a plain etcdctl del counts as a background delete).
+    revisions: number -> kept template of this owner. taken: names of tasks (for a CronJob: of jobs) of the namespace
+    that are in use by somebody else, or still by something of this owner that is on its way out.
+    nodes: for DaemonSets. denied: why admission refuses tasks of the present template, empty if it does not.
+    has_unreadable: something that this owner made can't be read; then nothing is created or removed.
+    """
+
+    ref: ObjectRef
+    uid: str
+    spec: Versioned[O_co] | None
+    status: Versioned[S_co] | None
+    delete: Versioned[DeleteRequest] | None
+    revisions: Mapping[int, Versioned[Revision]]
+    tasks: tuple[OwnedTask, ...] = ()
+    jobs: tuple[OwnedJob, ...] = ()
+    endpoints: Versioned[Endpoints] | None = None
+    taken: frozenset[str] = frozenset()
+    nodes: tuple[NodeView, ...] = ()
+    denied: tuple[str, ...] = ()
+    has_unreadable: bool = False
+
+    @property
+    def is_terminating(self) -> bool:
+        """Asked to go, or gone already."""
+        if self.spec is None:
+            return True
+        return self.delete is not None and self.delete.value.uid == self.uid
+
+    @property
+    def own_status(self) -> S_co | None:
+        """The status, unless it is that of an older object of the same name."""
+        status = self.status
+        return status.value if status is not None and getattr(status.value, "uid", "") == self.uid else None

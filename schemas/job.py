@@ -1,0 +1,117 @@
+"""Job and CronJob: tasks that are to end, once or by the clock.
+
+The fields and defaults are those of Kubernetes; times in fields named `...Seconds` are whole seconds.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from schemas.meta import DnsLabel, Model, ObjectMeta
+from schemas.quantity import Duration
+from schemas.schedule import check_schedule, check_time_zone
+from schemas.workload import Count, Seconds, TaskTemplate, TemplateMeta
+
+MAX_CRONJOB_NAME = 52  # as in Kubernetes: the names of its jobs end in the minute of their run
+
+
+class OnExitCodes(Model):
+    """Exit codes (0 never counts) of one container, or of any."""
+
+    container_name: DnsLabel | None = None
+    operator: Literal["In", "NotIn"] = "In"
+    values: Annotated[tuple[Annotated[int, Field(ge=1, le=255)], ...], Field(min_length=1)]
+
+
+class FailureRule(Model):
+    """The first rule that fits a failed task says what it means: FailJob, Ignore (try again), or Count."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["onExitCodes"]}, {"required": ["onOOMKilled"]}]}
+    )
+
+    action: Literal["FailJob", "Ignore", "Count"]
+    on_exit_codes: OnExitCodes | None = None
+    on_oom_killed: Annotated[bool | None, Field(alias="onOOMKilled")] = None
+
+    @model_validator(mode="after")
+    def _one_cause(self) -> Self:
+        if (self.on_exit_codes is None) == (self.on_oom_killed is None):
+            raise ValueError("a rule needs exactly one of onExitCodes and onOOMKilled")
+        return self
+
+
+class FailurePolicy(Model):
+    rules: Annotated[tuple[FailureRule, ...], Field(max_length=20)] = ()
+
+
+class JobSpec(Model):
+    completions: Annotated[int, Field(ge=1, le=100_000)] = 1
+    parallelism: Count = 1
+    completion_mode: Literal["NonIndexed", "Indexed"] = "NonIndexed"
+    backoff_limit: Count = 6
+    active_deadline_seconds: Annotated[int, Field(ge=1)] | None = None
+    ttl_seconds_after_finished: Seconds | None = None
+    suspend: bool = False
+    failure_policy: FailurePolicy = Field(default_factory=FailurePolicy)
+    estimated_duration: Duration | None = None
+    template: TaskTemplate
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.template.spec.restart_policy == "Always":
+            raise ValueError(
+                "template.spec.restartPolicy: tasks of a Job are to end; write OnFailure or Never"
+            )
+        return self
+
+
+class Job(Model):
+    api_version: Literal["berth/v1"]
+    kind: Literal["Job"]
+    metadata: ObjectMeta
+    spec: JobSpec
+
+
+class JobTemplate(Model):
+    """What the jobs of a CronJob are made from."""
+
+    metadata: TemplateMeta = Field(default_factory=TemplateMeta)
+    spec: JobSpec
+
+
+class CronJobSpec(Model):
+    """`catchUp`: whether the newest of the runs that were missed is made up for."""
+
+    schedule: str
+    time_zone: str | None = None
+    concurrency_policy: Literal["Allow", "Forbid", "Replace"] = "Allow"
+    starting_deadline_seconds: Annotated[int, Field(ge=1)] | None = None
+    catch_up: Literal["skip", "runOnce"] = "runOnce"
+    suspend: bool = False
+    successful_jobs_history_limit: Count = 3
+    failed_jobs_history_limit: Count = 1
+    job_template: JobTemplate
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_is_known(cls, value: str | None) -> str | None:
+        return value if value is None else check_time_zone(value)
+
+    @field_validator("schedule")
+    @classmethod
+    def _fires(cls, value: str) -> str:
+        return check_schedule(value)
+
+
+class CronJob(Model):
+    api_version: Literal["berth/v1"]
+    kind: Literal["CronJob"]
+    metadata: ObjectMeta
+    spec: CronJobSpec
+
+    @model_validator(mode="after")
+    def _name_leaves_room(self) -> Self:
+        if len(self.metadata.name) > MAX_CRONJOB_NAME:
+            raise ValueError(f"metadata.name: a CronJob's name may have {MAX_CRONJOB_NAME} characters")
+        return self

@@ -1,0 +1,117 @@
+"""What owners make and keep: tasks, jobs, revisions of templates, lists of ready addresses. Written by the leader.
+
+An owned task is stored as a reference to a kept template plus its few own fields, so that a thousand replicas
+cost a thousand small keys; `compose_task` and `compose_job` give the object that people see.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from schemas.binding import GrantedPort
+from schemas.meta import API_VERSION, Labels, Model
+
+OWNER_LABEL = "berth/owner"  # kind and name, as in deployment.web: for -l
+REVISION_LABEL = "berth/revision"
+INDEX_LABEL = "berth/job-index"
+INDEX_VARIABLE = "JOB_COMPLETION_INDEX"  # Kubernetes' name of it
+
+
+class OwnerReference(Model):
+    """Who made an object. An object whose owner is gone goes, too, unless it was orphaned."""
+
+    kind: Literal["Deployment", "DaemonSet", "Job", "CronJob"]
+    name: str
+    uid: str
+
+
+class OwnedMeta(Model):
+    name: str
+    namespace: str
+    uid: str
+    creation_timestamp: str = ""
+    labels: Labels = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class Owned(Model):
+    """One task or job that an owner made: which revision of its template, and what is its own.
+
+    `index`: of an Indexed job's task. `nodeName`: of a DaemonSet's task. `scheduledAt`: of a CronJob's job.
+    """
+
+    api_version: Literal["berth/v1"] = "berth/v1"
+    kind: Literal["Task", "Job"]
+    metadata: OwnedMeta
+    owner: OwnerReference
+    revision: int
+    index: int | None = None
+    node_name: str | None = None
+    scheduled_at: str = ""
+
+
+class Revision(Model):
+    """A kept template: raw JSON as the owner's spec had it (`{"metadata": .., "spec": ..}`), and its hash."""
+
+    kind: Literal["Revision"] = "Revision"
+    owner: OwnerReference
+    number: int
+    hash: str
+    template: dict[str, Any]
+    created_at: str = ""
+    cause: str = ""  # the owner's annotation berth/change-cause at that time
+
+
+class Endpoint(Model):
+    """A ready task and where it is reached."""
+
+    task: str
+    uid: str
+    node: str
+    ip: str
+    ports: tuple[GrantedPort, ...] = ()
+
+
+class Endpoints(Model):
+    """The ready addresses of a Deployment's tasks, by name of the task."""
+
+    kind: Literal["Endpoints"] = "Endpoints"
+    owner: OwnerReference
+    addresses: tuple[Endpoint, ...] = ()
+
+
+def compose_task(owned: Owned, revision: Revision) -> dict[str, Any]:
+    """Return the task as a stored spec would be: raw JSON with metadata of its own, and the template's spec."""
+    spec = dict(revision.template["spec"])
+    if owned.node_name is not None:
+        spec["nodeName"] = owned.node_name
+    if owned.index is not None:
+        variable = {"name": INDEX_VARIABLE, "value": str(owned.index)}
+        spec["containers"] = [
+            {**each, "env": [*each.get("env", ()), variable]} for each in spec.get("containers", ())
+        ]
+    return _composed(owned, revision, spec)
+
+
+def compose_job(owned: Owned, revision: Revision) -> dict[str, Any]:
+    """Return the job of a CronJob as a stored spec would be."""
+    return _composed(owned, revision, dict(revision.template["spec"]))
+
+
+def _composed(owned: Owned, revision: Revision, spec: dict[str, Any]) -> dict[str, Any]:
+    template = revision.template.get("metadata") or {}
+    own = {
+        OWNER_LABEL: f"{owned.owner.kind.lower()}.{owned.owner.name}"[:63].rstrip("-."),
+        REVISION_LABEL: str(owned.revision),
+        **({INDEX_LABEL: str(owned.index)} if owned.index is not None else {}),
+    }
+    metadata = {
+        "name": owned.metadata.name,
+        "namespace": owned.metadata.namespace,
+        "uid": owned.metadata.uid,
+        "creationTimestamp": owned.metadata.creation_timestamp,
+        "labels": {**(template.get("labels") or {}), **owned.metadata.labels, **own},
+        "annotations": {**(template.get("annotations") or {}), **owned.metadata.annotations},
+        "ownerReferences": [owned.owner.to_json()],
+    }
+    return {"apiVersion": API_VERSION, "kind": owned.kind, "metadata": metadata, "spec": spec}
