@@ -7,6 +7,8 @@ PYTHON = $(eval PYTHON := $$(shell $$(FIND_PYTHON)))$(PYTHON)# looked for once, 
 endif
 VENV := .venv/bin
 SEED ?= 1
+# Two processes: one for all that needs the Docker Engine, the other for the rest (tests/conftest.py). -n 0 turns it off.
+PYTEST := $(VENV)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
@@ -24,11 +26,11 @@ demo: setup ## start a one-machine cluster, run the example tasks, take all down
 
 test: setup ## run the tests against real etcd and real Docker, without the slow ones
 	@$(VENV)/python -m tools.registry
-	@$(VENV)/python -m tools.with_backends $(VENV)/pytest -m "not slow" $(PYTEST_ARGS)
+	@$(VENV)/python -m tools.with_backends $(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 test-all: setup ## run all tests
 	@$(VENV)/python -m tools.registry
-	@$(VENV)/python -m tools.with_backends $(VENV)/pytest $(PYTEST_ARGS)
+	@$(VENV)/python -m tools.with_backends $(PYTEST) $(PYTEST_ARGS)
 
 lint: packages ## check format, style, types, import rules and pinned versions
 	$(VENV)/ruff format --check .

@@ -14,6 +14,7 @@ from agent.identity import IdentityKeeper
 from agent.nodereport import NodeContext
 from agent.reporter import Reporter
 from agent.runtime.api import Runtime
+from agent.runtime.asking import Asker, HollowAsker
 from schemas.keys import Keys
 from schemas.node import HOST_PORTS
 from store.api import Store
@@ -71,8 +72,12 @@ def assemble(
     instance: str,
     now: float,
     wakes: Wakes | None = None,
+    asker: Asker | None = None,
 ) -> Agent:
-    """Return an agent that is about to begin. instance: a random id of this life; now: seconds since the epoch."""
+    """Return an agent that is about to begin. instance: a random id of this life; now: seconds since the epoch.
+
+    asker: who asks containers for their probes; without one all answer at once that they are well.
+    """
     wakes = wakes or Wakes()
     keys, node = settings.keys, settings.node
     both = _both(wakes.core, wakes.reporter)
@@ -101,6 +106,7 @@ def assemble(
         facts=settings.facts,
         keys=keys,
         context=context,
+        asker=asker or HollowAsker(),
         orphan_after_s=settings.orphan_after_s,
         results_at_once=settings.results_at_once,
         joined=wakes.heartbeat,

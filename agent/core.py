@@ -10,7 +10,7 @@ stops a container is decided in `agent.statemachine` alone.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from agent.bindings import BindingBook, UnreadableBinding
@@ -20,15 +20,20 @@ from agent.identity import IdentityKeeper
 from agent.nodereport import NodeContext, NodeState, node_report
 from agent.observation import Leave, TaskObservation
 from agent.passing import Passing
+from agent.probing import Probing
+from agent.refreshing import Refreshing
 from agent.reporter import Reporter
 from agent.rollup import Author, last_known, once_final, task_report
-from agent.runtime.api import Failed, Kill, Observation, Op, Runtime, RuntimeDown, RuntimeUp, Stop
+from agent.runtime.api import Failed, Kill, Observation, Op, Runtime, RuntimeDown, RuntimeUp, Start, Stop
+from agent.runtime.asking import Asker, HollowAsker
 from agent.standing import Standing, judge
-from agent.statemachine import Nothing, Wait, cut_off, next_action
+from agent.starting import post_start
+from agent.statemachine import BeginEnd, Nothing, Wait, cut_off, next_action
 from agent.world import World
 from schemas.binding import Binding, Desired
 from schemas.keys import Keys
 from schemas.report import NodeReport, TaskReport
+from schemas.roles import find_container
 from store import codec
 from store.api import Store
 
@@ -53,6 +58,7 @@ class CoreParts:
     facts: Callable[[str], NodeFacts]
     keys: Keys
     context: NodeContext
+    asker: Asker = field(default_factory=HollowAsker)
     orphan_after_s: float = 86_400.0
     results_at_once: int = (
         0  # how often a step looks for results before it reports, where operations land at once
@@ -82,6 +88,8 @@ class AgentCore:
         self._said_node: NodeReport | None = None
         self._told_node: tuple[NodeState, NodeFacts] | None = None  # what `_said_node` was made of
         self._passing = Passing()
+        self._probing = Probing(parts.asker)
+        self._refreshing = Refreshing()
         self._facts: NodeFacts | None = None
         self._facts_at = self._resync_at = 0.0
         self._due: dict[str, float] = {}
@@ -134,6 +142,8 @@ class AgentCore:
         touched: set[str] = set()
         for observation in self._parts.runtime.poll():
             touched |= self._observe(observation, now)
+        for judged in self._probing.step(now):
+            touched |= self._world.judged(judged.container_id, judged.verdict)
         return touched
 
     def _observe(self, observation: Observation, now: float) -> set[str]:
@@ -143,6 +153,9 @@ class AgentCore:
         elif isinstance(observation, RuntimeDown) and self._world.runtime_up:
             log.warning("runtime down error=%s", observation.error)
         touched = self._world.apply(observation, now)
+        unwritten = self._refreshing.heard(observation)
+        if unwritten is not None:
+            self._due[unwritten] = now + RETRY_BROKEN_S
         if self._world.uncertain and isinstance(observation, Failed):
             self._parts.runtime.resync()  # only a listing tells whether it happened
         return touched
@@ -230,6 +243,9 @@ class AgentCore:
         self._note_unbound(task_uid, binding, now)
         self._drop_stale_pulls(task_uid, binding)
         leave = self._leave(binding)
+        self._tend_config(task_uid, binding)
+        for judged in self._probing.look(task_uid, binding, self._observe_task(task_uid), now):
+            self._world.judged(judged.container_id, judged.verdict)
         for _ in range(MAX_STEPS):
             observed = self._observe_task(task_uid)
             action = next_action(binding, observed, now, leave=leave, cluster=self._world.cluster)
@@ -238,8 +254,20 @@ class AgentCore:
             if isinstance(action, Wait):
                 self._due[task_uid] = action.until
                 break
+            if isinstance(action, BeginEnd):
+                self._world.begin_end(action.binding_uid, now)
+                continue
             self._submit(task_uid, action, binding, now, leave)
         return True
+
+    def _tend_config(self, task_uid: str, binding: Binding | None) -> None:
+        """Hand changed copies of ConfigMaps and Secrets on: to files, and to what waits for them."""
+        if self._refreshing.is_new(task_uid, binding) and binding is not None:
+            self._world.forgive_config(binding.binding_uid)
+        has_containers = bool(self._world.containers(task_uid))
+        refresh = self._refreshing.look(task_uid, binding, has_containers=has_containers)
+        if refresh is not None:
+            self._parts.runtime.submit(refresh)
 
     def _observe_task(self, task_uid: str) -> TaskObservation:
         return self._world.observe(
@@ -272,6 +300,10 @@ class AgentCore:
         if isinstance(op, Stop | Kill) and (wanted or leave.alone):
             self._world.halted.add(op.id)
             self._parts.keeper.update(halted=tuple(sorted(self._world.halted)))
+        if isinstance(op, Start) and binding is not None:
+            container = find_container(binding.spec, op.target.container)
+            if container is not None and post_start(container) is not None:
+                self._world.hooks_due.add(op.id)
         log.info(
             "operation=%s task_uid=%s container=%s binding_uid=%s",
             type(op).__name__,
@@ -362,6 +394,6 @@ class AgentCore:
         informer_due = self._book.next_step_at(now)
         if informer_due <= now:  # it was stepped just now: all that is left is to wait for a sign of life
             informer_due = now + SILENT_WATCH_S
+        others = (self._parts.runtime.next_due(), self._probing.next_due())
         candidates = [self._resync_at, informer_due, *self._due.values()]
-        runtime_due = self._parts.runtime.next_due()
-        return min(candidates if runtime_due is None else [*candidates, runtime_due])
+        return min([*candidates, *(each for each in others if each is not None)])

@@ -4,6 +4,7 @@ AgentError
 ├── StateFolderBusy     another agent uses this state folder
 ├── StateUnreadable     the identity file is not what an agent wrote
 ├── NameTaken           another node holds this node's name
+├── ConfigError         what a container takes of ConfigMaps and Secrets is not there, or can't be used
 ├── OptionError         an option that can't be used, such as a resource without amount
 ├── RuntimeUnavailable  the container runtime does not answer
 └── RuntimeRefused      the container runtime refuses what was asked of a container
@@ -28,6 +29,10 @@ class NameTaken(AgentError):
 
 class OptionError(AgentError):
     """A command line option can't be used."""
+
+
+class ConfigError(AgentError):
+    """A container can't be created, or files not written, for want of a ConfigMap or Secret; names, no values."""
 
 
 class RuntimeUnavailable(AgentError):

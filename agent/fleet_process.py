@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from agent.assembly import Agent, Settings, Wakes, assemble
-from agent.ending import Ending
+from agent.ending import live_until
 from agent.facts import NodeFacts
 from agent.fleet import Fleet
 from agent.fleet_store import FleetStore
@@ -23,12 +23,11 @@ from agent.standing import Identity
 from schemas.keys import Keys
 from store.api import Store
 from store.errors import Rewound, StoreError
-from store.loop import Supervisor, calm_collector, steady_clock
+from store.loop import calm_collector, steady_clock
 
 log = logging.getLogger(__name__)
 
 RESULTS_AT_ONCE = 4  # pull, create, start: what is hollow is done at once, and told of when it runs
-POLL_STOP_S = 0.5  # how soon a dead loop is noticed
 
 
 class FleetProcess:
@@ -87,18 +86,8 @@ class FleetProcess:
             clock=self._clock,
         )
         log.info("fleet starts nodes=%d first=%s last=%s", len(self._nodes), self._nodes[0], self._nodes[-1])
-        supervisor = Supervisor(self._clock)
-        ends: list[Exception] = []
-        supervisor.add(Ending(fleet, supervisor, ends), self._wake)
-        supervisor.start()
-        while not stopping.wait(POLL_STOP_S) and not supervisor.wait(0.0):
-            pass
-        lingering = supervisor.stop()
         try:
-            for error in (*ends, supervisor.error):
-                if error is not None:
-                    raise error
-            if not lingering:
+            if not live_until(stopping, self._clock, [(fleet, self._wake)]):
                 self._leave(fleet)
         finally:
             fleet.close()

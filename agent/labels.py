@@ -12,6 +12,7 @@ from typing import Any
 
 from schemas.binding import Binding, Grants
 from schemas.defaults import stop_after_s
+from schemas.roles import Role
 
 CLUSTER = "berth.cluster"
 NODE = "berth.node"
@@ -28,9 +29,13 @@ _PLAIN = {
     "template_hash": "berth.template-hash",
 }
 _NUMBERS = {"epoch": "berth.epoch", "attempt": "berth.attempt", "failures": "berth.failures"}
+_ROLE, _ORDER, _ROUND = "berth.role", "berth.order", "berth.round"
 _GRACE = "berth.grace-s"
 _STOP_AFTER = "berth.stop-after-s"
 _GRANTS = "berth.grants"
+
+SANDBOX = "_sandbox"
+"""Name, and role, of the container that holds what a task's containers share; no container of a task can have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,9 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class Journal:
     """What a container's labels say. `failures`: ends in a row before this attempt; `grace_s`: seconds;
-    `template_hash`: of the template that it was made from; `stop_after_s`: seconds without the store, or infinity."""
+    `template_hash`: of the template that it was made from; `stop_after_s`: seconds without the store, or infinity.
+    `role`: a Role, or SANDBOX; `order`: the place of an init container; `round`: the attempt of the sandbox that
+    it runs in."""
 
     cluster: str
     node: str
@@ -61,6 +68,13 @@ class Journal:
     grants: Grants = field(default_factory=Grants)
     template_hash: str = ""
     stop_after_s: float = math.inf
+    role: str = Role.MAIN
+    order: int = 0
+    round: int = 0
+
+    @property
+    def is_sandbox(self) -> bool:
+        return self.role == SANDBOX
 
     @property
     def target(self) -> Target:
@@ -73,7 +87,16 @@ class Journal:
 
 
 def journal_for(
-    binding: Binding, *, cluster: str, container: str, stop_signal: str, attempt: int, failures: int
+    binding: Binding,
+    *,
+    cluster: str,
+    container: str,
+    stop_signal: str,
+    attempt: int,
+    failures: int,
+    role: str = Role.MAIN,
+    order: int = 0,
+    round_: int = 0,
 ) -> Journal:
     """Return what the labels of the next attempt of `container` shall say."""
     return Journal(
@@ -92,6 +115,9 @@ def journal_for(
         grants=binding.grants,
         template_hash=binding.template_hash,
         stop_after_s=stop_after_s(binding.spec),
+        role=role,
+        order=order,
+        round=round_,
     )
 
 
@@ -105,7 +131,8 @@ def to_labels(journal: Journal) -> dict[str, str]:
     labels = {label: str(getattr(journal, name)) for name, label in (_PLAIN | _NUMBERS).items()}
     grants = json.dumps(journal.grants.to_json(), sort_keys=True, separators=(",", ":"))
     seconds = {_GRACE: repr(journal.grace_s), _STOP_AFTER: repr(journal.stop_after_s)}
-    return {**labels, **seconds, _GRANTS: grants}
+    place = {_ROLE: str(journal.role), _ORDER: str(journal.order), _ROUND: str(journal.round)}
+    return {**labels, **seconds, **place, _GRANTS: grants}
 
 
 def from_labels(labels: Mapping[str, str]) -> Journal | None:
@@ -115,6 +142,8 @@ def from_labels(labels: Mapping[str, str]) -> Journal | None:
         values |= {name: int(labels[label]) for name, label in _NUMBERS.items()}
         grants = Grants.parse_stored(json.loads(labels[_GRANTS]))
         values |= {"grace_s": float(labels[_GRACE]), "stop_after_s": float(labels[_STOP_AFTER])}
+        values["role"] = labels.get(_ROLE, Role.MAIN)  # containers of older agents have none of these three
+        values |= {"order": int(labels.get(_ORDER, "0")), "round": int(labels.get(_ROUND, "0"))}
         return Journal(**values, grants=grants)
     except (KeyError, ValueError):  # pydantic's ValidationError is a ValueError
         return None

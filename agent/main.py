@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING
 
 from agent.assembly import Agent, Settings, Wakes, assemble
 from agent.cleanup import stop_tasks_of
-from agent.ending import Ending
+from agent.collecting import ImagePolicy
+from agent.ending import live_until
 from agent.errors import AgentError
 from agent.identity import IdentityKeeper, StateFolder, node_key_pair
 from agent.options import DEFAULT_DOCKER_HOST, AgentOptions
+from agent.pulled import PulledImages
 from agent.resources import HostFacts, primary_address
 from agent.runtime.api import Runtime
+from agent.runtime.asking import Asker, HollowAsker
 from agent.runtime.logs import Logs, NoLogs
 from agent.runtime.streams import NoStreams, Streams
 from agent.runtime.usage import NoUsage, UsageCounters
@@ -32,19 +35,19 @@ from schemas.binding import Binding
 from schemas.errors import InvalidName
 from schemas.keys import Keys
 from schemas.meta import check_dns_subdomain
+from schemas.roles import all_containers
 from sealing.keys import KeyPair
 from store.api import Store
 from store.errors import PermissionDenied, Rewound, ServerTooOld, StoreError
-from store.loop import Supervisor, steady_clock
+from store.loop import steady_clock
 
 if TYPE_CHECKING:
     from agent.fleet_process import FleetProcess
 
-__all__ = ["AgentOptions", "run_agent", "stop_tasks_of"]
+__all__ = ["AgentOptions", "ImagePolicy", "run_agent", "stop_tasks_of"]
 
 log = logging.getLogger(__name__)
 
-POLL_STOP_S = 0.5  # how soon a dead actor is noticed
 FINAL_REPORT_S = 3.0  # a clean stop waits so long for its last report to be written
 
 
@@ -114,12 +117,37 @@ class _Process:
             orphan_after_s=options.orphan_after_s,
             lease_ttl_s=options.lease_ttl_s,
         )
-        self._runtime, logs, streams, counters = make_runtime(options, self._wake_core.set, self._clock, pair)
+        pulled = PulledImages(options.state_dir.resolve())
+        self._runtime, logs, streams, counters = make_runtime(
+            options, self._wake_core.set, self._clock, pair, pulled
+        )
         stack.callback(self._runtime.close)
+        self._asker = make_asker(options, streams, self._wake_core.set)
+        stack.callback(self._asker.close)
+        if options.runtime == "docker":
+            self._collect_images(pulled, stack)
         usage = UsageSource(UsageMeter(counters), self._here, lambda: facts.last.capacity)
         server = AgentServer(listener, self._find, logs, streams, tls, usage)
         server.start()
         stack.callback(server.stop)
+
+    def _collect_images(self, pulled: PulledImages, stack: ExitStack) -> None:
+        from agent.runtime.docker_client import DockerOptions
+        from agent.runtime.docker_collecting import ImageCollector
+
+        options = self._options
+        docker = DockerOptions(docker_host(options), options.node, options.state_dir.resolve())
+        collector = ImageCollector(docker, pulled, options.images, self._images_needed, time.time)
+        collector.start()
+        stack.callback(collector.close)
+
+    def _images_needed(self) -> frozenset[str] | None:
+        """Return the images of all tasks that are bound here, None while that is not known."""
+        agent = self._agent
+        if agent is None or not agent.core.book.synced or agent.core.book.unreadable():
+            return None
+        specs = [each.spec for each in agent.core.book.bindings()]
+        return frozenset(each.image for spec in specs for each in all_containers(spec))
 
     def run(self, stopping: threading.Event) -> None:
         """Live until `stopping`; each rewind of history ends one life, and the next begins afresh."""
@@ -144,20 +172,12 @@ class _Process:
             instance=str(uuid.uuid4()),
             now=self._clock(),
             wakes=Wakes(**{name: event.set for name, event in wakes.items()}),
+            asker=self._asker,
         )
-        supervisor = Supervisor(self._clock)
-        ends: list[Exception] = []
-        for actor in agent.actors:
-            supervisor.add(Ending(actor, supervisor, ends), wakes[actor.name])
         self._agent = agent
-        supervisor.start()
-        while not stopping.wait(POLL_STOP_S) and not supervisor.wait(0.0):
-            pass
-        lingering = supervisor.stop()
         try:
-            for error in (*ends, supervisor.error):
-                if error is not None:
-                    raise error
+            woken = [(actor, wakes[actor.name]) for actor in agent.actors]
+            lingering = live_until(stopping, self._clock, woken)
             if lingering:  # a call to the store hangs; its thread still owns what leaving would touch
                 log.warning("not announced, the lease will expire; still busy=%s", ",".join(lingering))
             else:
@@ -217,7 +237,11 @@ def server_tls(options: AgentOptions) -> ServerTls:
 
 
 def make_runtime(
-    options: AgentOptions, notify: Callable[[], None], clock: Callable[[], float], pair: KeyPair | None = None
+    options: AgentOptions,
+    notify: Callable[[], None],
+    clock: Callable[[], float],
+    pair: KeyPair | None = None,
+    pulled: PulledImages | None = None,
 ) -> tuple[Runtime, Logs, Streams, UsageCounters]:
     """Return the runtime that the options name, where its logs are, the ways into its containers, their counters."""
     if options.runtime == "hollow":
@@ -235,9 +259,29 @@ def make_runtime(
     from agent.runtime.docker_streams import DockerStreams
     from agent.runtime.docker_usage import DockerUsage
 
-    host = options.docker_host or os.environ.get("DOCKER_HOST") or DEFAULT_DOCKER_HOST
-    docker = DockerOptions(host, options.node, options.state_dir.resolve(), key_pair=pair)
+    host = docker_host(options)
+    docker = DockerOptions(
+        host,
+        options.node,
+        options.state_dir.resolve(),
+        key_pair=pair,
+        secret_dir=options.secret_dir,
+        pulled=pulled,
+    )
     return DockerRuntime(docker, notify), DockerLogs(docker), DockerStreams(host), DockerUsage(docker)
+
+
+def docker_host(options: AgentOptions) -> str:
+    return options.docker_host or os.environ.get("DOCKER_HOST") or DEFAULT_DOCKER_HOST
+
+
+def make_asker(options: AgentOptions, streams: Streams, notify: Callable[[], None]) -> Asker:
+    """Return who asks containers for their probes; those of a runtime that runs nothing are always well."""
+    if options.runtime == "hollow":
+        return HollowAsker()
+    from agent.runtime.stream_asking import StreamAsker
+
+    return StreamAsker(streams, notify)
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.labels import Target
-from agent.runtime.api import ContainerInfo, Create, Op, Phase, PullSecrets, Reason, Start
+from agent.probes import NO_VERDICT, Verdict
+from agent.runtime.api import ContainerInfo, Create, Op, Phase, PullSecrets, Reason, Start, When
 from schemas.report import TaskReport
 
 
@@ -40,6 +41,15 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class HookRun:
+    """One run of a hook, since `begun_at` (seconds since the epoch). error: why it failed, once it is done."""
+
+    begun_at: float
+    done: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
     """What the agent may do now.
 
@@ -67,6 +77,9 @@ _NO_ENDING = Ending()
 class TaskObservation:
     """All of one task's containers on this node, of every binding, and what is under way.
 
+    ends: binding uid -> since when all of its containers are brought to an end.
+    hooks: (container id, which) -> the run of a hook; hooks_due: ids of containers that this agent started, and
+    whose postStart hook has not ended. verdicts: container id -> what its probes say.
     halted: ids of containers that the agent itself stopped because it was cut off from the store.
     reported: the task report that the store holds, as far as the agent has seen.
     unbound_since: since when no binding names the task, None while one does.
@@ -76,6 +89,10 @@ class TaskObservation:
     in_flight: Mapping[Target, Op] = field(default_factory=dict)
     memory: Mapping[Target, Memory] = field(default_factory=dict)
     endings: Mapping[str, Ending] = field(default_factory=dict)
+    ends: Mapping[str, float] = field(default_factory=dict)
+    hooks: Mapping[tuple[str, When], HookRun] = field(default_factory=dict)
+    hooks_due: frozenset[str] = frozenset()
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     halted: frozenset[str] = frozenset()
     reported: TaskReport | None = None
     unbound_since: float | None = None
@@ -88,6 +105,14 @@ class TaskObservation:
         """Return the containers of `target`, newest attempt first."""
         found = (each for each in self.containers if each.journal.target == target)
         return tuple(sorted(found, key=lambda each: -each.journal.attempt))
+
+    def newest(self, target: Target) -> ContainerInfo | None:
+        """Return the newest attempt of `target`."""
+        attempts = self.attempts(target)
+        return attempts[0] if attempts else None
+
+    def verdict_of(self, container_id: str) -> Verdict:
+        return self.verdicts.get(container_id, NO_VERDICT)
 
     def memory_of(self, target: Target) -> Memory:
         return self.memory.get(target, _EMPTY)

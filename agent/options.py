@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from agent.collecting import ImagePolicy
 from schemas.keys import DEFAULT_PREFIX
 from schemas.node import HOST_PORTS
 
@@ -20,6 +21,8 @@ class AgentOptions:
     cacert, cert, key: files for TLS towards etcd; the certificate's CN is the etcd user.
     docker_host: `unix://...` or `tcp://...`; None reads DOCKER_HOST, else the usual socket.
     state_dir: identity and emptyDir volumes; the engine must see it under the same path.
+    secret_dir: a folder in memory for files of Secrets, which the engine sees under the same path; None: one of
+        /run/berth, the user's runtime folder and /dev/shm that is on a tmpfs.
     listen: address of its server (logs, exec, files), `host:port`; port 0 takes a free one. Loopback unless
         told otherwise, because without `server_cert` it serves plain HTTP.
     server_cert, server_key: files of the server's own certificate, which names `address`; then it serves https.
@@ -35,6 +38,7 @@ class AgentOptions:
     runtime: `hollow` runs nothing, for trying the protocol out; then `capacity` is what a node has, whatever
         the host has.
     count: so many hollow nodes in this process, named `<node>-0001` and so on; 0: one node of that very name.
+    images: when images that it pulled, and nothing needs any more, are removed.
     orphan_after_s: after so long without a binding the agent stops a container by itself (24 h, as Swarm).
     lease_ttl_s: seconds without a beat after which the node counts as NotReady; at most 15, as the leader's
         recovery after a restored backup waits for heartbeats a little longer than that.
@@ -50,6 +54,7 @@ class AgentOptions:
     key: Path | str | None = None
     docker_host: str | None = None
     state_dir: Path = DEFAULT_STATE_DIR
+    secret_dir: Path | None = None
     listen: str = "127.0.0.1:0"
     server_cert: Path | str | None = None
     server_key: Path | str | None = None
@@ -65,6 +70,7 @@ class AgentOptions:
     runtime: Literal["docker", "hollow"] = "docker"
     count: int = 0
     orphan_after_s: float = 86_400.0
+    images: ImagePolicy = field(default_factory=ImagePolicy)
     lease_ttl_s: int = 15
     join_new_cluster: bool = False
     version: str = ""

@@ -5,17 +5,25 @@ Reasons and messages name times as points, never as "in 10s", so that a report c
 
 from dataclasses import dataclass
 
-from agent.labels import Target
+from agent.labels import SANDBOX, Target
 from agent.observation import Ending, Leave, TaskObservation
+from agent.probes import Verdict, probes_of
 from agent.restarts import next_restart, wants_restart
 from agent.runtime.api import ContainerInfo, Create, Phase, Pull, Reason
-from agent.statemachine import cut_off, finally_reported
+from agent.starting import has_started
+from agent.statemachine import began, cut_off, finally_reported, is_over, is_through
 from schemas.binding import Binding, Desired
-from schemas.report import ContainerStatus, LastExit, TaskReport
+from schemas.report import INITIALIZING, UNHEALTHY, ContainerStatus, LastExit, TaskReport
+from schemas.roles import Role, find_container, init_role, needs_sandbox
 from schemas.state import ContainerState
 from schemas.task import Container, TaskSpec
 from schemas.timestamps import format_time
 
+_UNWELL = (
+    Reason.POST_START_HOOK_FAILED,
+    Reason.LIVENESS_PROBE_FAILED,
+    Reason.STARTUP_PROBE_FAILED,
+)  # these ends are the container's own fault
 _ON_THE_WAY = (ContainerState.WAITING, ContainerState.PREPARING, ContainerState.STARTING)
 
 
@@ -63,13 +71,21 @@ def once_final(report: TaskReport, binding: Binding, before: tuple[TaskReport | 
 
 
 def is_passing(report: TaskReport) -> bool:
-    """Say whether a report tells no more than that containers are on their way to Running, and nothing went wrong."""
+    """Say whether a report tells no more than that containers are on their way to being ready, without trouble."""
     if report.final or report.unbound or report.unknown:
         return False
-    on_the_way = any(each.state in _ON_THE_WAY for each in report.containers)
-    return on_the_way and all(
-        not each.reason and each.state in (*_ON_THE_WAY, ContainerState.RUNNING) for each in report.containers
+    on_the_way = any(
+        each.state in _ON_THE_WAY or each.ready is False or each.started is False
+        for each in report.containers
     )
+    return on_the_way and all(_is_well(each) for each in report.containers)
+
+
+def _is_well(status: ContainerStatus) -> bool:
+    """Say whether a container is on its way, runs, or is an init container that has done its work."""
+    if status.state is ContainerState.EXITED:
+        return status.init and status.exit_code == 0
+    return status.reason in ("", INITIALIZING) and status.state in (*_ON_THE_WAY, ContainerState.RUNNING)
 
 
 def _bound(
@@ -85,7 +101,7 @@ def _bound(
         sequence=author.sequence,
         final=is_final(binding, observed, leave),
         unknown=author.runtime_down,
-        containers=tuple(_status(binding, each, observed, now, leave) for each in binding.spec.containers),
+        containers=_statuses(binding, observed, now, leave),
         ports=binding.grants.ports,
         template_hash=binding.template_hash,
     )
@@ -104,6 +120,8 @@ def _unbound(containers: tuple[ContainerInfo, ...], observed: TaskObservation, a
         for each in sorted(containers, key=lambda each: each.journal.attempt)
         if each.journal.epoch == epoch
     }
+    if len(newest) > 1:  # alone, it tells that something is left
+        newest.pop(SANDBOX, None)
     journal = next(iter(newest.values())).journal
     return TaskReport(
         task_uid=journal.task_uid,
@@ -120,6 +138,56 @@ def _unbound(containers: tuple[ContainerInfo, ...], observed: TaskObservation, a
         grants_resources=journal.grants.resources,
         template_hash=journal.template_hash,
     )
+
+
+def _statuses(
+    binding: Binding, observed: TaskObservation, now: float, leave: Leave
+) -> tuple[ContainerStatus, ...]:
+    """Main containers first, then init containers, each in the order of the spec."""
+    spec = binding.spec
+    mains = tuple(_status(binding, each, observed, now, leave) for each in spec.containers)
+    before = (_init_status(binding, each, observed, now, leave) for each in spec.init_containers)
+    return tuple(_with_health(binding, each, observed) for each in (*mains, *before))
+
+
+def _init_status(
+    binding: Binding, container: Container, observed: TaskObservation, now: float, leave: Leave
+) -> ContainerStatus:
+    """One that is done stays done, also when its container was removed."""
+    status = _status(binding, container, observed, now, leave)
+    done = init_role(container) is Role.INIT and began(binding, observed, _round(binding, observed))
+    if done and status.state is not ContainerState.EXITED:
+        done_status = {"state": ContainerState.EXITED, "exit_code": 0, "reason": "Completed", "message": ""}
+        status = status.model_copy(update=done_status)
+    return status.model_copy(update={"init": True})
+
+
+def _round(binding: Binding, observed: TaskObservation) -> int:
+    sandbox = observed.newest(Target(binding.binding_uid, SANDBOX))
+    return sandbox.journal.attempt if sandbox else 0
+
+
+def _with_health(binding: Binding, status: ContainerStatus, observed: TaskObservation) -> ContainerStatus:
+    """Add what hooks and probes say of a container that runs."""
+    container = find_container(binding.spec, status.name)
+    info = observed.newest(Target(binding.binding_uid, status.name))
+    if container is None or not probes_of(container):
+        return status
+    runs = info is not None and info.phase is Phase.RUNNING
+    verdict = observed.verdict_of(info.id) if info is not None and runs else None
+    started = container.startup_probe and bool(runs and info and has_started(container, info, observed))
+    ready = container.readiness_probe and bool(verdict and verdict.ready)
+    told = _ailment(status, verdict) if verdict is not None else {}
+    return status.model_copy(update={"started": started, "ready": ready, **told})
+
+
+def _ailment(status: ContainerStatus, verdict: Verdict) -> dict[str, str]:
+    """Return reason and message of a container that is not well; as in Kubernetes one that is not ready runs."""
+    if verdict.unhealthy is not None and status.state is ContainerState.STOPPING:
+        return {"reason": f"{verdict.unhealthy}ProbeFailed", "message": f"{verdict.text}; it is restarted"}
+    if verdict.text and status.state is ContainerState.RUNNING:
+        return {"reason": UNHEALTHY, "message": verdict.text}
+    return {}
 
 
 def _status(
@@ -156,11 +224,44 @@ def _not_yet(
         reason, message = "PreviousEnding", "waits until the containers of the previous binding have ended"
     elif binding.desired is Desired.HOLD:
         reason, message = "Held", "waits for the rest of its group"
+    elif (waits := _waits_for_sandbox(binding, observed)) or (
+        waits := _waits_in_order(binding, container, observed)
+    ):
+        reason, message = waits
     elif cut_off(binding, now, leave):
         reason, message = "CutOff", "the store has been silent for longer than unreachable.stopAfter"
     return ContainerStatus(
         name=container.name, state=state, image=container.image, reason=reason, message=message
     )
+
+
+def _waits_for_sandbox(binding: Binding, observed: TaskObservation) -> tuple[str, str] | None:
+    """Return what is wrong with the sandbox, without which nothing begins."""
+    if not needs_sandbox(binding.spec):
+        return None
+    target = Target(binding.binding_uid, SANDBOX)
+    trouble, newest = observed.memory_of(target).trouble, observed.newest(target)
+    if trouble is not None:
+        return _waiting_words(trouble.reason, f"the sandbox of the task: {trouble.message}", trouble.retry_at)
+    if newest is not None and newest.phase is Phase.EXITED and newest.failure is not None:
+        return str(newest.failure), f"the sandbox of the task could not be started: {newest.error}"
+    return None
+
+
+def _waits_in_order(
+    binding: Binding, container: Container, observed: TaskObservation
+) -> tuple[str, str] | None:
+    """Return whom a container waits for."""
+    spec, round_ = binding.spec, _round(binding, observed)
+    if not spec.init_containers or is_over(binding, observed) or began(binding, observed, round_):
+        return None
+    for index, each in enumerate(spec.init_containers):
+        if each.name == container.name:
+            return None
+        if not is_through(binding, each, observed, round_):
+            place = f"{index + 1} of {len(spec.init_containers)}"
+            return INITIALIZING, f"waits for init container {each.name}, {place}"
+    return None
 
 
 def _waiting_words(reason: Reason, message: str, retry_at: float) -> tuple[str, str]:
@@ -175,12 +276,12 @@ def _seen(
     """An attempt as the runtime shows it."""
     if info.phase is Phase.EXITED:
         return _exited(info, before)
-    running = info.phase is Phase.RUNNING
+    running = info.phase is Phase.RUNNING and info.id not in observed.hooks_due
     ending = stopping or observed.ending_of(info.id) != Ending()
     state = ContainerState.RUNNING if running else ContainerState.STARTING
     return ContainerStatus(
         name=info.journal.container,
-        state=ContainerState.STOPPING if running and ending else state,
+        state=ContainerState.STOPPING if info.phase is Phase.RUNNING and ending else state,
         attempt=info.journal.attempt,
         container_id=info.id,
         image=info.image,
@@ -222,7 +323,7 @@ def _between(
     """After an exit: over for good, or on the way to the next attempt."""
     memory, op = observed.memory_of(ended.journal.target), observed.in_flight.get(ended.journal.target)
     halted = ended.id in observed.halted
-    if not halted and not wants_restart(binding.spec.restart_policy, ended):
+    if not halted and (not wants_restart(binding.spec.restart_policy, ended) or is_over(binding, observed)):
         return _exited(ended, before)
     next_attempt = ContainerStatus(
         name=container.name,
@@ -254,7 +355,7 @@ def _restarting(spec: TaskSpec, ended: ContainerInfo, before: LastExit | None) -
         return status.model_copy(
             update={"message": words, "state": ContainerState.WAITING, "exit_code": None}
         )
-    crashed = ended.failure is None and ended.exit_code != 0
+    crashed = (ended.failure is None or ended.failure in _UNWELL) and ended.exit_code != 0
     reason = "CrashLoopBackOff" if crashed else status.reason
     detail = f"{status.reason}: {words}" if crashed else words
     return status.model_copy(update={"reason": reason, "message": detail})

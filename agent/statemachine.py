@@ -1,56 +1,39 @@
 """What to do next about one task: a pure function of its binding, of what is observed, and of the time.
 
     old bindings' containers end first -> then, by what is desired:
-    Run   pull -> create -> start -> (exit -> wait -> create the next attempt ...)
+    Run   sandbox, if it needs one -> init containers in order -> main containers; each: pull -> create -> start
+          -> (exit -> wait -> create the next attempt ...); when no main container goes on, the rest is ended
     Hold  pull
-    Stop  stop signal -> grace -> kill
+    Stop  drainDelay -> hook -> stop signal -> grace -> kill
+
+How one container comes up is in `agent.starting`, how containers end in `agent.stopping`.
 
 Invariants: a container is stopped only because a binding of its task says Stop or names another bindingUid,
-because the agent is cut off for longer than `stopAfter`, or because it was unbound for `orphanAfter`; at most
-one attempt of a container runs; one operation per target at a time, its result is a later observation.
+because the agent is cut off for longer than `stopAfter`, because it was unbound for `orphanAfter`, because the
+main containers that it is there for have ended, or, to be started anew, because its probe or hook failed or its
+sandbox ended; at most one attempt of a container runs; one operation per target at a time, its result is a later
+observation.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 
-from agent.labels import Target, journal_for
-from agent.observation import Ending, Leave, Memory, TaskObservation
-from agent.restarts import next_restart
-from agent.runtime.api import (
-    ContainerInfo,
-    Create,
-    Kill,
-    Phase,
-    Pull,
-    PullSecrets,
-    Reason,
-    Remove,
-    Start,
-    Stop,
-)
+from agent.actions import NOTHING, Action, BeginEnd, Nothing, Wait, first_of
+from agent.labels import SANDBOX, Target
+from agent.observation import Leave, TaskObservation
+from agent.restarts import wants_restart
+from agent.runtime.api import ContainerInfo, Phase, Pull, Reason, Remove, RunHook, Why
+from agent.starting import Moment, has_started, hold, is_done, run, run_sandbox, spares
+from agent.stopping import end_all, end_each, hindrance, stop
 from schemas.binding import Binding, Desired
-from schemas.defaults import STOP_SIGNAL, pull_policy, stop_after_s
+from schemas.defaults import stop_after_s
+from schemas.roles import Role, all_containers, find_container, init_role, needs_sandbox
 from schemas.task import Container
 
-KILL_AGAIN_S = 10.0  # a kill that had no effect (a process in the kernel's D state) is repeated
+__all__ = ["Action", "BeginEnd", "Nothing", "Wait", "cut_off", "finally_reported", "next_action"]
+
 ALONE_STOP_AFTER_S = 10.0  # after a start without the store: it may have been away for long already
-KEPT_ATTEMPTS = 2  # the newest, and the one before it for `berth logs --previous`
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing before `until` (seconds since the epoch), unless something is observed."""
-
-    until: float
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """Nothing until something is observed."""
-
-
-Action = Pull | Create | Start | Stop | Kill | Remove | Wait | Nothing
-NOTHING = Nothing()
+_SANDBOX_ENDED = Why(Reason.SANDBOX_ENDED, "the sandbox that holds the network of its task ended")
 
 
 def next_action(
@@ -61,22 +44,25 @@ def next_action(
     binding: the task's current binding on this node, None if there is none.
     """
     if leave.alone:
-        return _first(_end_alone(observed, now, leave))
+        return first_of(_end_alone(observed, now, leave))
     if not leave.act:
         return NOTHING
     if binding is None:
-        return _first(_unbound(observed, now, leave))
-    old = _first(_end_old(binding, observed, now))
+        return first_of(_unbound(observed, now, leave))
+    old = first_of(_end_old(binding, observed, now))
     if old is not NOTHING or _old_remains(binding, observed):
         return old
+    moment, spec = Moment(binding, observed, now, leave, cluster), binding.spec
     if binding.desired is Desired.STOP:
-        return _first(_stop(each, observed, now, binding.spec.grace) for each in observed.running)
+        drain_s = spec.drain_delay
+        return first_of(
+            end_all(observed.running, observed, now, grace_s=spec.grace, drain_s=drain_s, spec=spec)
+        )
     if binding.desired is Desired.HOLD:
-        return _first(_hold(binding, each, observed, now, leave) for each in binding.spec.containers)
+        return first_of(hold(moment, each) for each in all_containers(spec))
     if cut_off(binding, now, leave):
-        return _first(_stop(each, observed, now, binding.spec.grace) for each in observed.running)
-    actions = [_run(binding, each, observed, now, leave, cluster) for each in binding.spec.containers]
-    return _first([*actions, _watch_the_store(binding, observed, leave)])
+        return first_of(end_all(observed.running, observed, now, grace_s=spec.grace, spec=spec))
+    return first_of([*_bring_up(moment), _watch_the_store(binding, observed, leave)])
 
 
 def cut_off(binding: Binding, now: float, leave: Leave) -> bool:
@@ -84,23 +70,12 @@ def cut_off(binding: Binding, now: float, leave: Leave) -> bool:
     return now >= leave.confirmed_at + stop_after_s(binding.spec)
 
 
-def _first(actions: Iterable[Action]) -> Action:
-    """Return the first operation; without one the earliest wait; without one nothing."""
-    earliest: Wait | None = None
-    for action in actions:
-        if isinstance(action, Wait):
-            earliest = action if earliest is None or action.until < earliest.until else earliest
-        elif not isinstance(action, Nothing):
-            return action
-    return earliest or NOTHING
-
-
 def _watch_the_store(binding: Binding, observed: TaskObservation, leave: Leave) -> Action:
     deadline = leave.confirmed_at + stop_after_s(binding.spec)
     return Wait(deadline) if observed.running and deadline != float("inf") else NOTHING
 
 
-# The end of containers
+# What is not bound here, or not any more
 
 
 def _unbound(observed: TaskObservation, now: float, leave: Leave) -> Iterator[Action]:
@@ -108,23 +83,31 @@ def _unbound(observed: TaskObservation, now: float, leave: Leave) -> Iterator[Ac
     if not leave.begin or observed.unbound_since is None:
         return
     alone_at = observed.unbound_since + leave.orphan_after_s
-    for each in observed.containers:
+    if observed.running and now < alone_at:
+        yield Wait(alone_at)
+    elif observed.running:
+        yield from end_each(observed.running, observed, now)
+    for each in _sandbox_last(observed.containers):
         if each.phase is Phase.RUNNING:
-            due = now >= alone_at
-            yield _stop(each, observed, now, each.journal.grace_s) if due else Wait(alone_at)
-        elif finally_reported(observed, each) or now >= alone_at:
-            yield _hindered(observed, each.journal.target, now) or Remove(each.journal.target, each.id)
+            continue
+        if finally_reported(observed, each) or now >= alone_at:
+            yield hindrance(observed, each.journal.target, now) or Remove(each.journal.target, each.id)
         else:
             yield Wait(alone_at)
 
 
 def _end_alone(observed: TaskObservation, now: float, leave: Leave) -> Iterator[Action]:
     """An agent that was started while the store is away knows from labels what may not run on without it."""
+    overdue = []
     for each in observed.running:
         patience_s = min(each.journal.stop_after_s, ALONE_STOP_AFTER_S)
         if each.journal.stop_after_s != float("inf"):
             due = leave.confirmed_at + patience_s
-            yield _stop(each, observed, now, each.journal.grace_s) if now >= due else Wait(due)
+            if now < due:
+                yield Wait(due)
+            else:
+                overdue.append(each)
+    yield from end_each(overdue, observed, now)
 
 
 def finally_reported(observed: TaskObservation, container: ContainerInfo) -> bool:
@@ -136,184 +119,115 @@ def finally_reported(observed: TaskObservation, container: ContainerInfo) -> boo
 def _end_old(binding: Binding, observed: TaskObservation, now: float) -> Iterator[Action]:
     """Stop, then remove, the containers of this task's other bindings."""
     old = [each for each in observed.containers if each.journal.binding_uid != binding.binding_uid]
-    for each in old:
-        if each.phase is Phase.RUNNING:
-            yield _stop(each, observed, now, each.journal.grace_s)
-    for each in old:
+    yield from end_each([each for each in old if each.phase is Phase.RUNNING], observed, now)
+    for each in _sandbox_last(old):
         if each.phase is not Phase.RUNNING:
-            yield _hindered(observed, each.journal.target, now) or Remove(each.journal.target, each.id)
+            yield hindrance(observed, each.journal.target, now) or Remove(each.journal.target, each.id)
+
+
+def _sandbox_last(containers: "tuple[ContainerInfo, ...] | list[ContainerInfo]") -> list[ContainerInfo]:
+    return sorted(containers, key=lambda each: each.journal.is_sandbox)
 
 
 def _old_remains(binding: Binding, observed: TaskObservation) -> bool:
     """Something of another binding is there or may yet appear."""
     uid = binding.binding_uid
     coming = (
-        target.binding_uid != uid and not isinstance(op, Pull) for target, op in observed.in_flight.items()
+        target.binding_uid != uid and not isinstance(op, Pull | RunHook)
+        for target, op in observed.in_flight.items()
     )
     return any(each.journal.binding_uid != uid for each in observed.containers) or any(coming)
 
 
-def _stop(container: ContainerInfo, observed: TaskObservation, now: float, grace_s: float) -> Action:
-    """Signal, wait the grace, kill; and kill again while it does not die."""
-    target = container.journal.target
-    ending = observed.ending_of(container.id)
-    hindered = _hindered(observed, target, now)
-    if hindered is not None:
-        return hindered
-    if ending.killed_at is not None:
-        again = ending.killed_at + KILL_AGAIN_S
-        return Kill(target, container.id) if now >= again else Wait(again)
-    if grace_s <= 0:
-        return Kill(target, container.id)
-    if ending.signalled_at is None:
-        return Stop(target, container.id, container.journal.stop_signal, grace_s)
-    deadline = ending.signalled_at + grace_s
-    return Kill(target, container.id) if now >= deadline else Wait(deadline)
+# What is to run
 
 
-def _hindered(observed: TaskObservation, target: Target, now: float) -> Action | None:
-    """Return what to wait for before the next operation on `target`, None if it may come now."""
-    if target in observed.in_flight:
-        return NOTHING
-    trouble = observed.memory_of(target).trouble
-    if trouble is not None and trouble.reason is Reason.RUNTIME_ERROR and now < trouble.retry_at:
-        return Wait(trouble.retry_at)
-    return None
+def _bring_up(moment: Moment) -> Iterator[Action]:
+    """Bring all containers of the task as far as their order allows; end what is there for nothing any more."""
+    spec, observed = moment.binding.spec, moment.observed
+    if is_over(moment.binding, observed):
+        yield from end_all(observed.running, observed, moment.now, grace_s=spec.grace, spec=spec)
+        for each in all_containers(spec):
+            yield from spares(moment, each.name)
+        return
+    if needs_sandbox(spec):
+        sandbox = observed.newest(moment.target(SANDBOX))
+        yield from spares(moment, SANDBOX, kept=1)
+        if sandbox is None or sandbox.phase is not Phase.RUNNING:
+            lost = _stop_lost(moment, round_=None)
+            yield from lost or [run_sandbox(moment)]
+            return
+        moment = replace(moment, sandbox=sandbox)
+        lost = _stop_lost(moment, round_=moment.round)
+        if lost:
+            yield from lost
+            return
+    yield from _in_order(moment)
 
 
-# The beginning of containers
+def _stop_lost(moment: Moment, round_: int | None) -> list[Action]:
+    """Return the stops of containers whose sandbox is not that of `round_`: they have no network any more."""
+    spec = moment.binding.spec
+    return [
+        stop(
+            each,
+            moment.observed,
+            moment.now,
+            spec.grace,
+            container=find_container(spec, each.journal.container),
+            why=_SANDBOX_ENDED,
+        )
+        for each in moment.observed.running
+        if not each.journal.is_sandbox and each.journal.round != round_
+    ]
 
 
-def _hold(
-    binding: Binding, container: Container, observed: TaskObservation, now: float, leave: Leave
-) -> Action:
-    target = Target(binding.binding_uid, container.name)
-    if target in observed.in_flight or observed.attempts(target) or not leave.begin:
-        return NOTHING
-    return _pull(binding, container, observed, now, then=lambda: NOTHING)
+def _in_order(moment: Moment) -> Iterator[Action]:
+    """Init containers one after the other; when all are through, the main containers."""
+    spec = moment.binding.spec
+    mains_began = began(moment.binding, moment.observed, moment.round)
+    for container in spec.init_containers:
+        if mains_began and init_role(container) is Role.INIT:
+            yield from spares(moment, container.name)
+            continue
+        yield run(moment, container)
+        if not mains_began and not is_through(moment.binding, container, moment.observed, moment.round):
+            return
+    for container in spec.containers:
+        yield run(moment, container)
 
 
-def _run(
-    binding: Binding,
-    container: Container,
-    observed: TaskObservation,
-    now: float,
-    leave: Leave,
-    cluster: str,
-) -> Action:
-    """Bring one container of the binding a step further."""
-    target = Target(binding.binding_uid, container.name)
-    attempts = observed.attempts(target)
-    if stop_after_s(binding.spec) != float("inf") and not leave.fresh and not observed.running:
-        return NOTHING  # another copy may run elsewhere by now
-    hindered = _hindered(observed, target, now)
-    if hindered is not None:
-        return hindered
-    if not attempts:
-        return _begin(binding, container, observed, now, leave, cluster)
-    newest, *older = attempts
-    for each in older:
-        if each.phase is Phase.RUNNING:  # somebody started it by hand
-            return _stop(each, observed, now, binding.spec.grace)
-    match newest.phase:
-        case Phase.CREATED:
-            return Start(target, newest.id) if leave.begin or newest.journal.attempt else NOTHING
-        case Phase.EXITED:
-            step = _again(binding, container, newest, observed, now, cluster)
-        case Phase.RUNNING:  # a stop that was begun, while cut off, is carried through
-            begun = observed.ending_of(newest.id) != Ending()
-            step = _stop(newest, observed, now, binding.spec.grace) if begun else NOTHING
-    spare = [Remove(target, each.id) for each in attempts[KEPT_ATTEMPTS:]]
-    return _first([step, *spare])
+def is_over(binding: Binding, observed: TaskObservation) -> bool:
+    """Say whether no main container will run any more: all have ended for good, or an init container failed."""
+    spec = binding.spec
+
+    def ended(container: Container) -> ContainerInfo | None:
+        newest = observed.newest(Target(binding.binding_uid, container.name))
+        if newest is None or newest.phase is not Phase.EXITED or newest.id in observed.halted:
+            return None
+        return None if wants_restart(spec.restart_policy, newest) else newest
+
+    for container in spec.init_containers:
+        last = ended(container) if init_role(container) is Role.INIT else None
+        if last is not None and not is_done(last):
+            return True
+    return all(ended(container) is not None for container in spec.containers)
 
 
-def _begin(
-    binding: Binding,
-    container: Container,
-    observed: TaskObservation,
-    now: float,
-    leave: Leave,
-    cluster: str,
-) -> Action:
-    """The first attempt, which needs the store's consent; the pull goes by the task's policy."""
-    if not leave.begin:
-        return NOTHING
-    create = _create(binding, container, cluster, attempt=0, failures=0)
-    return _pull(binding, container, observed, now, then=lambda: create)
-
-
-def _again(
-    binding: Binding,
-    container: Container,
-    ended: ContainerInfo,
-    observed: TaskObservation,
-    now: float,
-    cluster: str,
-) -> Action:
-    """The attempt after `ended`, if there is to be one; from the image that is there, as nothing was bound anew."""
-    target = ended.journal.target
-    attempt = ended.journal.attempt + 1
-    if ended.id in observed.halted:
-        create = _create(binding, container, cluster, attempt=attempt, failures=ended.journal.failures)
-    else:
-        restart = next_restart(binding.spec, ended)
-        if restart is None:
-            return NOTHING
-        if now < restart.due:
-            return Wait(restart.due)
-        create = _create(binding, container, cluster, attempt=attempt, failures=restart.failures)
-    memory = observed.memory_of(target)
-    secrets = pull_secrets(binding)
-    patience = _patience(memory, secrets, now)
-    if patience is not None:
-        return patience
-    return Pull(target, container.image, "IfNotPresent", secrets) if memory.image_missing else create
-
-
-def _pull(
-    binding: Binding,
-    container: Container,
-    observed: TaskObservation,
-    now: float,
-    *,
-    then: Callable[[], Action],
-) -> Action:
-    """Pull unless that was done, with patience after a failure; `then` what comes after."""
-    target = Target(binding.binding_uid, container.name)
-    memory, secrets = observed.memory_of(target), pull_secrets(binding)
-    patience = _patience(memory, secrets, now)
-    if patience is not None:
-        return patience
-    if memory.pulled and not memory.image_missing:
-        return then()
-    policy = container.image_pull_policy or pull_policy(container.image)
-    return Pull(target, container.image, policy, secrets)
-
-
-def _patience(memory: Memory, secrets: PullSecrets | None, now: float) -> Wait | None:
-    """Return until when to wait after a failure; a pull that failed with other credentials tells nothing."""
-    trouble = memory.trouble
-    if trouble is None or now >= trouble.retry_at:
-        return None
-    has_new_credentials = trouble.secrets is not None and trouble.secrets != secrets
-    return None if has_new_credentials else Wait(trouble.retry_at)
-
-
-def pull_secrets(binding: Binding) -> PullSecrets | None:
-    """Return the credentials that a task's images are pulled with, sealed as they are in its binding."""
-    names = tuple(each.name for each in binding.spec.image_pull_secrets)
-    if not names:
-        return None
-    return PullSecrets(binding.namespace, binding.task_uid, names, tuple(sorted(binding.sealed.items())))
-
-
-def _create(binding: Binding, container: Container, cluster: str, *, attempt: int, failures: int) -> Create:
-    journal = journal_for(
-        binding,
-        cluster=cluster,
-        container=container.name,
-        stop_signal=container.stop_signal or STOP_SIGNAL,
-        attempt=attempt,
-        failures=failures,
+def began(binding: Binding, observed: TaskObservation, round_: int) -> bool:
+    """Say whether main containers were begun in this sandbox: then all before them were through."""
+    names = {each.name for each in binding.spec.containers}
+    return any(
+        each.journal.container in names and each.journal.round == round_
+        for each in observed.of(binding.binding_uid)
     )
-    return Create(journal.target, binding, journal)
+
+
+def is_through(binding: Binding, container: Container, observed: TaskObservation, round_: int) -> bool:
+    """Say whether the containers after this init container may begin."""
+    newest = observed.newest(Target(binding.binding_uid, container.name))
+    if newest is None or newest.journal.round != round_:
+        return False
+    if init_role(container) is Role.SIDECAR:
+        return has_started(container, newest, observed)
+    return is_done(newest)

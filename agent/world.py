@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from agent.labels import Target
-from agent.observation import Ending, Memory, TaskObservation, Trouble
+from agent.observation import Ending, HookRun, Memory, TaskObservation, Trouble
+from agent.probes import Verdict
 from agent.restarts import IMAGE_BACKOFF, delay_s
 from agent.runtime.api import (
     ContainerGone,
@@ -25,15 +26,20 @@ from agent.runtime.api import (
     Pull,
     Reason,
     Remove,
+    RunHook,
     RuntimeDown,
     RuntimeUp,
+    Start,
     Stop,
+    When,
+    Why,
 )
 from schemas.report import TaskReport
 from schemas.task import RestartBackoff
 
 PORT_TAKEN_S = 600.0  # how long a port that a stranger held is kept out of the node's offer
 GONE_EXIT_CODE = 137  # as after SIGKILL, which is how a container is removed by force
+UNWELL_EXIT_CODE = 137  # of one that ended well when it was stopped because it had failed
 RUNTIME_BACKOFF = RestartBackoff(initial=1.0, factor=2.0, max=30.0)  # its trouble, not the task's
 _RANK = {phase: rank for rank, phase in enumerate(Phase)}
 _FORGET_GONE = 4096  # ids of vanished containers remembered, against results that come late
@@ -56,9 +62,14 @@ class World:
         self._in_flight: dict[str, dict[Target, Op]] = {}
         self._memory: dict[Target, Memory] = {}
         self._endings: dict[str, Ending] = {}
+        self._ends: dict[str, float] = {}
+        self._hooks: dict[tuple[str, When], HookRun] = {}
+        self._verdicts: dict[str, Verdict] = {}
+        self._why: dict[str, Why] = {}
         self._gone: dict[str, None] = {}
         self._ports_taken: dict[int, float] = {}
         self.halted: set[str] = set()
+        self.hooks_due: set[str] = set()
         self.uncertain: set[str] = set()  # tasks of which an operation got no answer since the last listing
 
     # Asking
@@ -80,6 +91,10 @@ class World:
             in_flight=self._in_flight.get(task_uid, {}),
             memory=self._memory,
             endings=self._endings,
+            ends=self._ends,
+            hooks=self._hooks,
+            hooks_due=frozenset(self.hooks_due),
+            verdicts=self._verdicts,
             halted=frozenset(self.halted),
             reported=reported,
             unbound_since=unbound_since,
@@ -95,10 +110,36 @@ class World:
 
     def submitted(self, task_uid: str, op: Op, now: float) -> None:
         self._in_flight.setdefault(task_uid, {})[op.target] = op
-        if isinstance(op, Stop):
+        if isinstance(op, Stop | Kill) and op.why is not None:
+            self._why[op.id] = op.why
+        if isinstance(op, Start):
+            self._ends.pop(op.target.binding_uid, None)
+        elif isinstance(op, RunHook):
+            self._hooks[op.id, op.when] = HookRun(now)
+        elif isinstance(op, Stop):
             self._endings[op.id] = replace(self._endings.get(op.id, Ending()), signalled_at=now)
         elif isinstance(op, Kill):
             self._endings[op.id] = replace(self._endings.get(op.id, Ending()), killed_at=now)
+
+    def begin_end(self, binding_uid: str, now: float) -> None:
+        """Note that from now on all containers of a binding are brought to an end."""
+        self._ends.setdefault(binding_uid, now)
+
+    def judged(self, container_id: str, verdict: Verdict) -> set[str]:
+        """Take in what a container's probes say; return the uids of the tasks that it is about."""
+        known = self._containers.get(container_id)
+        if known is None or known.phase is not Phase.RUNNING:
+            return set()
+        self._verdicts[container_id] = verdict
+        return {known.journal.task_uid}
+
+    def forgive_config(self, binding_uid: str) -> None:
+        """Other copies of ConfigMaps and Secrets have come: what failed for want of them is tried at once."""
+        for target, memory in list(self._memory.items()):
+            trouble = memory.trouble
+            reason = trouble.reason if trouble is not None else None
+            if target.binding_uid == binding_uid and reason is Reason.CREATE_CONTAINER_CONFIG_ERROR:
+                self._memory[target] = replace(memory, trouble=None)
 
     def forget_pull(self, task_uid: str, target: Target) -> None:
         """Stop waiting for a pull whose task is to end; its result will be ignored."""
@@ -142,13 +183,26 @@ class World:
             return set()
         oom = info.oom or (known is not None and known.oom and known.started_at == info.started_at)
         finished_at = min(info.finished_at, now) if info.finished_at else 0.0  # a clock that was set back
-        self._containers[info.id] = replace(info, oom=oom, finished_at=finished_at)
+        self._containers[info.id] = self._explained(replace(info, oom=oom, finished_at=finished_at))
         self._by_task.setdefault(info.journal.task_uid, set()).add(info.id)
         if info.taken_port is not None and (known is None or known.phase is not Phase.EXITED):
             self._ports_taken[info.taken_port] = max(info.created_at, 0.0) + PORT_TAKEN_S
         if info.phase is Phase.EXITED:
-            self._endings.pop(info.id, None)
+            self._at_rest(info.id)
         return {info.journal.task_uid}
+
+    def _explained(self, info: ContainerInfo) -> ContainerInfo:
+        """A container that was stopped because it was not well has failed, whatever it said at its end."""
+        why = self._why.get(info.id)
+        if why is None or info.phase is not Phase.EXITED:
+            return info
+        code = info.exit_code or UNWELL_EXIT_CODE
+        return replace(info, exit_code=code, failure=why.reason, error=why.message)
+
+    def _at_rest(self, container_id: str) -> None:
+        self._endings.pop(container_id, None)
+        self._verdicts.pop(container_id, None)
+        self.hooks_due.discard(container_id)
 
     def _oom(self, container_id: str) -> set[str]:
         known = self._containers.get(container_id)
@@ -176,12 +230,15 @@ class World:
                 error="the container was removed, and not by its agent",
                 finished_at=now,
             )
-            self._endings.pop(container_id, None)
+            self._at_rest(container_id)
         return {task_uid}
 
     def _forget(self, known: ContainerInfo) -> None:
         self._containers.pop(known.id, None)
-        self._endings.pop(known.id, None)
+        self._at_rest(known.id)
+        self._why.pop(known.id, None)
+        for when in When:
+            self._hooks.pop((known.id, when), None)
         self.halted.discard(known.id)
         ids = self._by_task.get(known.journal.task_uid, set())
         ids.discard(known.id)
@@ -213,7 +270,9 @@ class World:
         if task_uid is None:
             return touched
         self._landed(task_uid, op.target)
-        if isinstance(op, Pull):
+        if isinstance(op, RunHook):
+            self._hook_ended(op, "")
+        elif isinstance(op, Pull):
             self._memory[op.target] = Memory(pulled=True)
         else:  # also the runtime's trouble is over
             self._memory.pop(op.target, None)
@@ -224,6 +283,9 @@ class World:
         if task_uid is None:
             return set()
         self._landed(task_uid, op.target)
+        if isinstance(op, RunHook):
+            self._hook_ended(op, message or str(reason))
+            return {task_uid}
         if reason is Reason.RUNTIME_ERROR and not isinstance(op, Pull):
             self.uncertain.add(task_uid)
         memory = self._memory.get(op.target, Memory())
@@ -239,10 +301,18 @@ class World:
             self._endings.pop(op.id, None)
         return {task_uid}
 
+    def _hook_ended(self, op: RunHook, error: str) -> None:
+        run = self._hooks.get((op.id, op.when))
+        if run is not None:
+            self._hooks[op.id, op.when] = replace(run, done=True, error=error)
+        if op.when is When.POST_START and not error:
+            self.hooks_due.discard(op.id)
+
     def forget_targets(self, live_bindings: Iterable[str]) -> None:
         """Drop what is remembered of bindings that are neither live nor have a container."""
         keep = set(live_bindings) | {each.journal.binding_uid for each in self._containers.values()}
         flying = {target for ops in self._in_flight.values() for target in ops}
+        self._ends = {uid: since for uid, since in self._ends.items() if uid in keep}
         self._memory = {
             target: memory
             for target, memory in self._memory.items()

@@ -36,6 +36,9 @@ def agent(
     state_dir: Annotated[
         str, typer.Option(help=f"Its memory [default: {SYSTEM_STATE}, or {USER_STATE}].")
     ] = "",
+    secret_dir: Annotated[
+        str, typer.Option(help="A tmpfs for files of secrets [default: /run/berth or one below /dev/shm].")
+    ] = "",
     listen: Annotated[str, typer.Option(help="host:port of its server; port 0: any.")] = "127.0.0.1:0",
     server_cert: Annotated[str, typer.Option(help="Certificate of its server; then it serves https.")] = "",
     server_key: Annotated[str, typer.Option(help="Key of that certificate.")] = "",
@@ -57,6 +60,15 @@ def agent(
     lease_ttl: Annotated[
         int, typer.Option(min=2, max=15, help="Seconds until a silent node is NotReady.")
     ] = 15,
+    image_gc_high: Annotated[
+        int, typer.Option(min=1, max=100, help="Percent of the disk in use above which unused images go.")
+    ] = 85,
+    image_gc_low: Annotated[
+        int, typer.Option(min=0, max=100, help="Percent down to which they go; only those that it pulled.")
+    ] = 80,
+    image_gc_min_age: Annotated[
+        int, typer.Option(min=0, help="Seconds for which an image stays in any case.")
+    ] = 120,
     join_new_cluster: Annotated[
         bool, typer.Option("--join-new-cluster", help="Leave the cluster that it knows for the one in etcd.")
     ] = False,
@@ -72,8 +84,12 @@ def agent(
     """Run the agent of this host until SIGTERM. Containers go on when it ends."""
     settings = session_of(context).settings
     start_logging(log_level)
-    from agent.main import AgentOptions, run_agent
+    from agent.main import AgentOptions, ImagePolicy, run_agent
 
+    if image_gc_low > image_gc_high:
+        raise BadOption(
+            f"--image-gc-low {image_gc_low} is above --image-gc-high {image_gc_high}; give a lower one"
+        )
     if count and runtime is not Runtime.HOLLOW:
         raise BadOption(
             "--count starts hollow nodes only; add --runtime hollow, or start one agent for each node"
@@ -87,6 +103,7 @@ def agent(
         prefix=settings.prefix,
         docker_host=docker_host or None,
         state_dir=Path(state_dir) if state_dir else default_state_dir(),
+        secret_dir=Path(secret_dir).resolve() if secret_dir else None,
         listen=listen,
         server_cert=server_cert or None,
         server_key=server_key or None,
@@ -99,6 +116,7 @@ def agent(
         resources=parse_amounts("--resource", resource or []),
         gpus=tuple(gpu or ()),
         port_range=parse_port_range(port_range),
+        images=ImagePolicy(image_gc_high, image_gc_low, float(image_gc_min_age)),
         lease_ttl_s=lease_ttl,
         join_new_cluster=join_new_cluster,
         runtime=runtime.value,

@@ -21,6 +21,7 @@ Files = Annotated[
 ]
 Recursive = Annotated[bool, typer.Option("-R", "--recursive", help="Also read the folders below.")]
 CreateNamespace = Annotated[bool, typer.Option(help="Create namespaces that do not exist.")]
+WAITED_OWNERS = ("deployments", "daemonsets", "jobs")
 STEADY_S = 1.0  # a command that fails at once runs for a moment, too
 
 
@@ -34,7 +35,9 @@ def apply(
     recursive: Recursive = False,
     create_namespace: CreateNamespace = False,
     dry_run: Annotated[bool, typer.Option(help="Check and say what would happen; write nothing.")] = False,
-    wait: Annotated[bool, typer.Option(help="Wait until the tasks run, or have ended well.")] = False,
+    wait: Annotated[
+        bool, typer.Option(help="Wait until tasks run, rollouts are complete, jobs have succeeded.")
+    ] = False,
     timeout: Annotated[str, typer.Option(help="How long to wait, such as 90s or 5m.")] = "5m",
 ) -> None:
     """Create or change objects from manifests. All are checked before any is written."""
@@ -77,7 +80,26 @@ def _wait(client: "Client", results: list[ApplyResult], timeout_s: float) -> boo
     if running:
         time.sleep(STEADY_S)
     steady = [each for each in running if _runs(client, each, deadline)]
-    return len(steady) == len(tasks)
+    owners = [each for each in results if each.ref.plural in WAITED_OWNERS]
+    settled = [each for each in owners if _settles(client, each, deadline)]
+    return len(steady) == len(tasks) and len(settled) == len(owners)
+
+
+def _settles(client: "Client", result: ApplyResult, deadline: float) -> bool:
+    """Wait until a rollout is complete, or a job has succeeded; say why not."""
+    from client.rollout_state import settled_state
+
+    left_s = max(0.0, deadline - time.monotonic())
+    try:
+        state = client.rollout.follow(result.ref, note, timeout_s=left_s, judge=settled_state)
+    except BadOption:  # of strategy OnDelete: there is nothing to wait for
+        return True
+    except ClientError as error:
+        note(f"Error: {error}")
+        return False
+    if state.verdict == "failed":
+        note(f"Error: {state.text}; see: berth describe {result.ref}")
+    return state.verdict == "done"
 
 
 def _runs(client: "Client", result: ApplyResult, deadline: float) -> bool:

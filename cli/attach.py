@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.refs import task_name
+from cli.choosing import chosen_task
 from cli.session import ExitWith, note, session_of
 from cli.settings import HELP
 
@@ -15,7 +15,7 @@ def register(app: typer.Typer, name: str) -> None:
 
 def attach(
     context: typer.Context,
-    task: Annotated[str, typer.Argument(help="NAME or task/NAME.")],
+    task: Annotated[str, typer.Argument(help="NAME, task/NAME, or an owner's KIND/NAME.")],
     stdin: Annotated[bool, typer.Option("-i", "--stdin", help="Pass our input on.")] = False,
     tty: Annotated[bool, typer.Option("-t", "--tty", help="Hand on every key.")] = False,
     container: Annotated[str, typer.Option("-c", "--container", help="Which container.")] = "",
@@ -31,7 +31,9 @@ def attach(
     session = session_of(context)
     is_tty = may_use_terminal(tty)
     with session.client() as client:
-        process = client.attach(task_name(task), session.namespace, container or None, stdin=stdin)
+        process = client.attach(
+            chosen_task(client, task, session.namespace), session.namespace, container or None, stdin=stdin
+        )
         if is_tty and not process.target.has_terminal:
             note(f"Unable to use a TTY - container {process.target.container} did not allocate one")
             is_tty = False

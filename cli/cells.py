@@ -27,8 +27,46 @@ def task_status(view: ObjectView) -> str:
     if status.state in _SETTLED:
         return str(status.state)
     shown = [each for each in status.containers if not _is_of_earlier_binding(status.state, each)]
-    reason = next(filter(None, (container_reason(each) for each in reversed(shown))), "")
+    before = _init_status(view, status, shown)
+    if before:
+        return before
+    reasons = [_reason_beside(each) for each in shown]
+    reason = next(filter(None, reversed(reasons)), "")
+    if reason == "Completed" and any(_is_main_running(each) for each in shown):
+        return "NotReady"
     return reason or _between_attempts(status) or _settled_name(status.state)
+
+
+def _reason_beside(container: ContainerStatus) -> str:
+    """An init container that has done its work says nothing about the task."""
+    reason = container_reason(container)
+    return "" if container.init and reason == "Completed" else reason
+
+
+def _is_main_running(container: ContainerStatus) -> bool:
+    return not container.init and container.state is ContainerState.RUNNING
+
+
+def _init_status(view: ObjectView, status: TaskStatus, shown: list[ContainerStatus]) -> str:
+    """Return `Init:1/2`, or why an init container does not get on; "" when all have done their work."""
+    spec = view.raw.get("spec") or {}
+    wanted = spec.get("initContainers") or ()
+    if not wanted or status.state in (TaskState.PENDING, TaskState.RUNNING, TaskState.SUCCEEDED):
+        return ""
+    reported = {each.name: each for each in shown if each.init}
+    for done, each in enumerate(wanted):
+        found = reported.get(each["name"])
+        if found is None or not _is_through(found, is_sidecar=each.get("restartPolicy") == "Always"):
+            reason = container_reason(found) if found else ""
+            return f"Init:{reason or f'{done}/{len(wanted)}'}"
+    return ""
+
+
+def _is_through(container: ContainerStatus, *, is_sidecar: bool) -> bool:
+    """Say whether the containers after this one may begin."""
+    if is_sidecar:
+        return container.state is ContainerState.RUNNING and container.started is not False
+    return container.state is ContainerState.EXITED and container.exit_code == 0
 
 
 def _between_attempts(status: TaskStatus) -> str:
@@ -37,7 +75,8 @@ def _between_attempts(status: TaskStatus) -> str:
         return ""
     if any(each.state in (ContainerState.RUNNING, ContainerState.STOPPING) for each in status.containers):
         return ""
-    return str(status.containers[-1].state)
+    mains = [each for each in status.containers if not each.init] or status.containers
+    return str(mains[-1].state)
 
 
 def _is_of_earlier_binding(state: TaskState, container: ContainerStatus) -> bool:
@@ -80,12 +119,24 @@ def show_quantity(resource: str, amount: int) -> str:
 
 
 def ready(view: ObjectView) -> str:
-    """Return running containers of all, as in 1/1."""
-    spec = view.raw.get("spec")
-    total = len(spec["containers"]) if isinstance(spec, dict) else 0
+    """Return ready containers of all that stay, sidecars included, as in 1/2."""
+    names = lasting_names(view)
     status = view.task_status
-    running = [each for each in status.containers if each.state is ContainerState.RUNNING] if status else []
-    return f"{len(running)}/{total}"
+    found = [each for each in status.containers if each.name in names and is_ready(each)] if status else []
+    return f"{len(found)}/{len(names)}"
+
+
+def lasting_names(view: ObjectView) -> set[str]:
+    """Return the names of the containers that stay: all but the init containers that end."""
+    spec = view.raw.get("spec") or {}
+    sidecars = [each for each in spec.get("initContainers") or () if each.get("restartPolicy") == "Always"]
+    return {each["name"] for each in (*sidecars, *(spec.get("containers") or ()))}
+
+
+def is_ready(container: ContainerStatus) -> bool:
+    """Say whether a container runs and its probes have nothing against it."""
+    is_up = container.state is ContainerState.RUNNING
+    return is_up and container.ready is not False and container.started is not False
 
 
 def restarts(view: ObjectView, now: float) -> str:
@@ -123,11 +174,14 @@ def task_reason(view: ObjectView) -> str:
 
 
 def node_status(view: ObjectView) -> str:
-    """Return Ready, NotReady or Unknown, with ,SchedulingDisabled for a cordoned node."""
+    """Return Ready, NotReady or Unknown, with what people want of the node besides: no new tasks, or none at all."""
     if view.is_unreadable:
         return "Unreadable"
     condition = find_condition(view.node_status.conditions, "Ready") if view.node_status else None
     name = "Unknown" if condition is None else "Ready" if condition.status == "True" else "NotReady"
+    if (view.raw.get("spec") or {}).get("drain"):
+        drained = find_condition(view.node_status.conditions, "Drained") if view.node_status else None
+        return f"{name},{'Drained' if drained and drained.status == 'True' else 'Draining'}"
     return f"{name},SchedulingDisabled" if is_cordoned(view) else name
 
 

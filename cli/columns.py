@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 
 from cli import cells
 from cli.ages import UNKNOWN, age
 from cli.cells import NONE
 from client.views import ObjectView
+from schemas.configmap import ConfigMap
 from schemas.event import Event
 from schemas.secret import Secret
 
@@ -53,7 +55,7 @@ def _spec(*path: str) -> Cell:
         if not view.raw:
             return NONE
         parsed = view.kind.model.parse_stored(view.raw)
-        assert not isinstance(parsed, Secret), "a secret has no spec"
+        assert not isinstance(parsed, (Secret, ConfigMap)), "it has no spec"
         value = parsed.spec.model_dump(mode="json", by_alias=True)
         for part in path:
             value = value[part]
@@ -146,6 +148,18 @@ SECRET = (
     Column("AGE", _age),
 )
 
+NAME, AGE = TASK[0], Column("AGE", _age)
+
+ELSEWHERE = {
+    "deployments": ("cli.columns_owners", "DEPLOYMENT"),
+    "daemonsets": ("cli.columns_owners", "DAEMONSET"),
+    "configmaps": ("cli.columns_owners", "CONFIGMAP"),
+    "disruptionbudgets": ("cli.columns_owners", "BUDGET"),
+    "jobs": ("cli.columns_jobs", "JOB"),
+    "cronjobs": ("cli.columns_jobs", "CRONJOB"),
+}
+"""Plural -> (module, name) of the columns of kinds whose models are imported only when they are shown."""
+
 BY_PLURAL = {
     "secrets": SECRET,
     "tasks": TASK,
@@ -157,7 +171,12 @@ BY_PLURAL = {
 
 
 def columns_of(plural: str, *, is_wide: bool) -> tuple[Column, ...]:
-    return tuple(column for column in BY_PLURAL[plural] if is_wide or not column.is_wide)
+    if plural in ELSEWHERE:
+        module, name = ELSEWHERE[plural]
+        columns: tuple[Column, ...] = getattr(import_module(module), name)
+    else:
+        columns = BY_PLURAL[plural]
+    return tuple(column for column in columns if is_wide or not column.is_wide)
 
 
 NAMESPACE_COLUMN = Column("NAMESPACE", lambda view, context: view.namespace)

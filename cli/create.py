@@ -1,11 +1,15 @@
-"""`berth create secret docker-registry|generic`: a Secret from what is typed or read; sealed before it is sent."""
+"""`berth create secret docker-registry|generic`: a Secret from what is typed or read; sealed before it is sent.
+
+`create configmap` is in `create_config`, `create job` in `create_job`.
+"""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cli.create_config import EnvFiles, Files, Literals, configmap, values_from
+from cli.create_job import job
 from cli.session import note, out, session_of
 from cli.settings import HELP
 from client.errors import BadOption, Refused
@@ -17,8 +21,6 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the secret.")
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Put it in place of one that is there.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; write nothing.")]
 Output = Annotated[str, typer.Option("-o", "--output", help="yaml or json: print it, sealed.")]
-Literals = Annotated[list[str] | None, typer.Option(help="KEY=VALUE; repeatable.")]
-Files = Annotated[list[str] | None, typer.Option(help="[KEY=]PATH; repeatable. The file's name is its key.")]
 
 
 def register(app: typer.Typer, name: str) -> None:
@@ -29,6 +31,8 @@ def register(app: typer.Typer, name: str) -> None:
     secret.command("docker-registry", epilog=HELP)(docker_registry)
     secret.command("generic", epilog=HELP)(generic)
     create.add_typer(secret, name="secret")
+    create.command("configmap", epilog=HELP)(configmap)
+    create.command("job", epilog=HELP)(job)
     app.add_typer(create, name=name)
 
 
@@ -71,40 +75,15 @@ def generic(
     name: Name,
     from_literal: Literals = None,
     from_file: Files = None,
+    from_env_file: EnvFiles = None,
     type_: Annotated[str, typer.Option("--type", help="Opaque, or berth/registry.")] = "Opaque",
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     output: Output = "",
 ) -> None:
-    """Create a secret from literal values and files."""
-    values: dict[str, bytes] = {}
-    for text in from_literal or ():
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise BadOption("--from-literal must be KEY=VALUE")  # what was written may be the secret itself
-        _add(values, key, value.encode())
-    for text in from_file or ():
-        key, equals, path = text.partition("=")
-        if not equals:
-            key, path = Path(text).name, text
-        _add(values, key, _read(path))
+    """Create a secret from literal values, files and env files."""
+    values = values_from(from_literal, from_file, from_env_file)
     _create(context, name, type_, values, overwrite=overwrite, dry_run=dry_run, output=output)
-
-
-def _add(values: dict[str, bytes], key: str, value: bytes) -> None:
-    if key in values:
-        raise BadOption(f"the key {key} is given twice")
-    values[key] = value
-
-
-def _read(path: str) -> bytes:
-    from schemas.secret import MAX_VALUES_BYTES
-
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(MAX_VALUES_BYTES + 1)
-    except OSError as error:
-        raise BadOption(f"--from-file: {path} can't be read: {error.strerror}") from None
 
 
 def _password(given: str, *, from_stdin: bool) -> str:

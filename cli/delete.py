@@ -16,6 +16,7 @@ from client.views import ObjectView
 
 if TYPE_CHECKING:
     from client.client import Client
+    from client.delete import Cascade
 
 
 def register(app: typer.Typer, name: str) -> None:
@@ -44,6 +45,13 @@ def delete(
     force: Annotated[
         bool, typer.Option("--force", help="Kill at once; also remove what can't be read.")
     ] = False,
+    cascade: Annotated[
+        str,
+        typer.Option(
+            "--cascade",
+            help="What an owner made: background deletes it too; foreground waits for its end; orphan keeps it.",
+        ),
+    ] = "",
     ignore_not_found: Annotated[
         bool, typer.Option("--ignore-not-found", help="What does not exist is no error.")
     ] = False,
@@ -51,6 +59,7 @@ def delete(
 ) -> None:
     """Delete objects, and wait until they are gone."""
     session = session_of(context)
+    how = parse_cascade(cascade)
     grace_s = _grace(grace_period, now=now, force=force)
     timeout_s = parse_timeout(timeout)
     with session.client() as client:
@@ -59,7 +68,7 @@ def delete(
             for view in views:
                 out(f'{view.kind.singular} "{view.name}" deleted (dry run)')
         else:
-            requested = _request(client, views, errors, grace_s, force=force)
+            requested = _request(client, views, errors, grace_s, force=force, cascade=how)
             _finish(client, requested, timeout_s if wait else None, force=force)
         if not views and not errors:
             note(
@@ -72,6 +81,17 @@ def delete(
     raise typer.Exit(1 if shown else 0)
 
 
+def parse_cascade(text: str) -> "Cascade | None":
+    """Return what `--cascade` says, None for nothing. Raises BadOption."""
+    match text:
+        case "":
+            return None
+        case "background" | "foreground" | "orphan":
+            return text
+        case _:
+            raise BadOption(f"--cascade {text!r} can't be read; write background, foreground or orphan")
+
+
 def _request(
     client: "Client",
     views: list[ObjectView],
@@ -79,12 +99,13 @@ def _request(
     grace_s: float | None,
     *,
     force: bool,
+    cascade: "Cascade | None",
 ) -> list[ObjectView]:
     """Ask for all deletions; return those that were asked for, and add why the others were not to `errors`."""
     requested: list[ObjectView] = []
     for view in views:
         try:
-            client.delete(view, grace_s=grace_s, force=force, wait=False)
+            client.delete(view, grace_s=grace_s, force=force, cascade=cascade, wait=False)
             requested.append(view)
         except ClientError as error:
             errors.append(error)

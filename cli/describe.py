@@ -1,5 +1,6 @@
 """`berth describe`: one object in detail, with its events, in kubectl's order."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ from cli.describe_node import describe_node
 from cli.describe_object import describe_object
 from cli.describe_task import describe_task
 from cli.refs import Target, parse_targets
+from cli.related import related_to
 from cli.session import Session, note, out, session_of
 from cli.settings import HELP
 from client.client import not_found
@@ -19,6 +21,17 @@ from schemas.event import Event
 
 if TYPE_CHECKING:
     from client.client import Client
+
+
+DESCRIBERS = {
+    "Deployment": "cli.describe_workload",
+    "DaemonSet": "cli.describe_workload",
+    "Job": "cli.describe_job",
+    "CronJob": "cli.describe_cronjob",
+    "ConfigMap": "cli.describe_configmap",
+    "DisruptionBudget": "cli.describe_budget",
+}
+"""Kind -> module with `describe(view, related, events, now) -> Block`, imported when one is shown."""
 
 
 def register(app: typer.Typer, name: str) -> None:
@@ -72,6 +85,9 @@ def _describe(session: Session, client: "Client", view: ObjectView) -> list[str]
             from cli.describe_secret import describe_secret
 
             return render(describe_secret(view, _events_of(client, view), now))
+        case kind if kind in DESCRIBERS:
+            describer = import_module(DESCRIBERS[kind])
+            return render(describer.describe(view, related_to(client, view), _events_of(client, view), now))
         case _:
             return render(describe_object(view, _events_of(client, view), now))
 

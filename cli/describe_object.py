@@ -7,6 +7,7 @@ from cli.ages import UNKNOWN, human_duration
 from cli.blocks import NONE, Block, Content, Rows, pairs
 from cli.cells import plain_status
 from client.views import ObjectView
+from schemas.configmap import ConfigMap
 from schemas.event import Event
 from schemas.meta import Condition
 from schemas.secret import Secret
@@ -18,7 +19,7 @@ def describe_object(view: ObjectView, events: Sequence[Event], now: float) -> Bl
     if not view.raw:
         return describe_unreadable(view, events, now)
     parsed = view.kind.model.parse_stored(view.raw)
-    assert not isinstance(parsed, Secret), "describe_secret shows secrets"
+    assert not isinstance(parsed, (Secret, ConfigMap)), "they have no spec"
     spec = parsed.spec.model_dump(mode="json", by_alias=True)
     return Block(
         [

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.refs import task_name
+from cli.choosing import chosen_task
 from cli.session import ExitWith, note, session_of
 from cli.settings import HELP
 from client.errors import BadOption
@@ -16,7 +16,7 @@ def register(app: typer.Typer, name: str) -> None:
 
 def exec_(
     context: typer.Context,
-    task: Annotated[str, typer.Argument(help="NAME or task/NAME.")],
+    task: Annotated[str, typer.Argument(help="NAME, task/NAME, or an owner's KIND/NAME.")],
     command: Annotated[list[str] | None, typer.Argument(help="After --: the command.")] = None,
     stdin: Annotated[bool, typer.Option("-i", "--stdin", help="Pass our input on.")] = False,
     tty: Annotated[bool, typer.Option("-t", "--tty", help="Give it a terminal.")] = False,
@@ -35,7 +35,12 @@ def exec_(
     is_tty = may_use_terminal(tty)
     with session.client() as client:
         process = client.exec(
-            task_name(task), session.namespace, command, container or None, tty=is_tty, stdin=stdin
+            chosen_task(client, task, session.namespace),
+            session.namespace,
+            command,
+            container or None,
+            tty=is_tty,
+            stdin=stdin,
         )
         code = join(process, stdin=stdin, tty=is_tty)
     if code is None:

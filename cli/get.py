@@ -9,7 +9,7 @@ import typer
 from cli.columns import Column, RowContext
 from cli.listing import Found, Wish, check, nothing_found, read, table_columns
 from cli.output import Form, Json, Output, as_list, format_data, parse_form, to_json
-from cli.refs import EVENTS, Target, parse_targets
+from cli.refs import ENDPOINTS, EVENTS, Target, parse_targets
 from cli.session import Session, note, out, session_of
 from cli.settings import HELP
 from cli.tables import GrowingTable
@@ -61,7 +61,7 @@ def get(
         ),
     ] = None,
     watch: Annotated[
-        bool, typer.Option("-w", "--watch", help="Go on, and add a row for each change.")
+        bool, typer.Option("-w", "--watch/--no-watch", help="Go on, and add a row for each change.")
     ] = False,
     watch_only: Annotated[
         bool, typer.Option("--watch-only", help="Only the changes, not what there is now.")
@@ -74,6 +74,12 @@ def get(
         from cli.events import get_events
 
         get_events(session, form, namespace, with_header=not no_headers, watch=watch, watch_only=watch_only)
+        return
+    if what[0].partition("/")[0] in ENDPOINTS:
+        from cli.endpoints import get_endpoints
+
+        names = [each.partition("/")[2] for each in what if "/" in each] or what[1:]
+        get_endpoints(session, form, namespace, names, with_header=not no_headers, watch=watch or watch_only)
         return
     targets = parse_targets(what)
     wish = Wish(

@@ -31,17 +31,19 @@ class Sample:
     depth: int | None = None
     restart: str = ""
     command: tuple[str, ...] = ()
-    is_planned: bool = False
 
 
 _ALWAYS = "Always # OnFailure: only after a failure; Never"
+_ONLY_ALWAYS = "Always"
 _ON_FAILURE = "OnFailure # or Never: then each failure makes a new task"
 SAMPLES = {
     "task": Sample(templates.TASK, ("tasks", "t"), 2, _ALWAYS, DEFAULT_COMMAND),
-    "deployment": Sample(
-        templates.DEPLOYMENT, ("deployments", "deploy"), 6, _ALWAYS, DEFAULT_COMMAND, is_planned=True
-    ),
-    "job": Sample(templates.JOB, ("jobs",), 6, _ON_FAILURE, DEFAULT_WORK, is_planned=True),
+    "deployment": Sample(templates.DEPLOYMENT, ("deployments", "deploy"), 6, _ONLY_ALWAYS, DEFAULT_COMMAND),
+    "job": Sample(templates.JOB, ("jobs",), 6, _ON_FAILURE, DEFAULT_WORK),
+    "cronjob": Sample(templates.CRON_JOB, ("cronjobs", "cj"), 10, _ON_FAILURE, DEFAULT_WORK),
+    "daemonset": Sample(templates.DAEMON_SET, ("daemonsets", "ds"), 6, _ONLY_ALWAYS, DEFAULT_COMMAND),
+    "configmap": Sample(templates.CONFIG_MAP, ("configmaps", "cm")),
+    "disruptionbudget": Sample(templates.BUDGET, ("disruptionbudgets", "budget", "budgets", "pdb")),
     "namespace": Sample(templates.NAMESPACE, ("namespaces", "ns")),
     "queue": Sample(templates.QUEUE, ("queues", "q")),
     "priorityclass": Sample(templates.PRIORITY_CLASS, ("priorityclasses", "pc")),
@@ -74,9 +76,7 @@ def new(
         _write(Path(filename), text)
     else:
         out(text, end="")
-    if sample.is_planned:
-        note(f"This version of Berth does not run kind {singular} yet: berth apply refuses the manifest.")
-    elif filename:
+    if filename:
         note(f"Wrote {filename}; run: berth apply -f {filename}")
 
 

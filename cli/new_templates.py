@@ -19,7 +19,7 @@ TASK_SPEC = """\
 containers:
   - name: main
     image: $image
-    imagePullPolicy: IfNotPresent # Always: the registry is asked first; Never: the node must have it
+    imagePullPolicy: IfNotPresent # Always: ask the registry first; Never: the node must have it
 $command
     # workingDir: /tmp
     # user: nobody # a name or number in the image, or uid:gid
@@ -28,7 +28,7 @@ $command
     # ports:
     #   - {name: http, containerPort: 8080} # the node allots a host port: berth get tasks -o wide
     resources:
-      requests: {cpu: 100m, memory: 64Mi} # kept for it on its node; it may use more while nobody needs it
+      requests: {cpu: 100m, memory: 64Mi} # kept for it on its node; it may use more if that is free
       limits: {memory: 128Mi} # with more than this it is ended; cpu: 500m slows it down
     # volumeMounts:
     #   - {name: scratch, mountPath: /scratch}
@@ -45,7 +45,8 @@ grace: 30s # from the stop signal to the kill
 
 DEPLOYMENT = """\
 # A deployment: so many tasks of one template, and a rolling change from one template to the next.
-# This version of Berth knows no deployments yet; the fields are those of Kubernetes.
+#   run it:       berth apply -f $file --wait
+#   look at it:   berth rollout status deployment/$name
 apiVersion: berth/v1
 kind: Deployment
 metadata:
@@ -71,7 +72,8 @@ $task"""
 
 JOB = """\
 # A job: tasks that run to their end, so many of them well.
-# This version of Berth knows no jobs yet; the fields are those of Kubernetes.
+#   run it:       berth apply -f $file --wait
+#   look at it:   berth describe job/$name
 apiVersion: berth/v1
 kind: Job
 metadata:
@@ -87,6 +89,73 @@ spec:
       labels: {job: $label}
     spec:
 $task"""
+
+CRON_JOB = """\
+# A cron job: makes a job at each time of its schedule.
+#   look at it:   berth describe cronjob/$name
+apiVersion: berth/v1
+kind: CronJob
+metadata:
+  name: $name$namespace
+spec:
+  schedule: "0 3 * * *" # minute hour day month weekday; or @hourly, @daily, @weekly
+  timeZone: UTC # such as Europe/Berlin
+  concurrencyPolicy: Forbid # Allow: also beside the run before; Replace: instead of it
+  catchUp: runOnce # skip: what was missed stays missed
+  # startingDeadlineSeconds: 600 # a run that is later than this is left out
+  # suspend: true
+  jobTemplate:
+    spec:
+      backoffLimit: 2 # so many tasks may fail before the job counts as failed
+      template:
+        metadata:
+          labels: {job: $label}
+        spec:
+$task"""
+
+DAEMON_SET = """\
+# A daemonset: one task on each fitting node.
+#   run it:       berth apply -f $file --wait
+#   look at it:   berth rollout status daemonset/$name
+apiVersion: berth/v1
+kind: DaemonSet
+metadata:
+  name: $name$namespace
+  labels: {app: $label}
+spec:
+  updateStrategy:
+    type: RollingUpdate # OnDelete: a task is replaced when you delete it
+    rollingUpdate: {maxUnavailable: 1} # on so many nodes it may be missing meanwhile
+  template:
+    metadata:
+      labels: {app: $label}
+    spec:
+$task"""
+
+CONFIG_MAP = """\
+# A config map: values in clear, which tasks take as variables (env, envFrom) or as files (volumes).
+apiVersion: berth/v1
+kind: ConfigMap
+metadata:
+  name: $name$namespace
+data:
+  MODE: example
+  app.conf: |
+    # a whole file
+    listen = 8080
+"""
+
+BUDGET = """\
+# A disruption budget: how many of some tasks must stay available while tasks are moved on purpose.
+apiVersion: berth/v1
+kind: DisruptionBudget
+metadata:
+  name: $name$namespace
+spec:
+  selector:
+    matchLabels: {app: $label} # tasks of the same namespace
+  minAvailable: 1 # or a share, such as 50%; instead of it: maxUnavailable
+"""
 
 NAMESPACE = """\
 # A namespace: who may do what. An admin applies it: berth apply -f $file

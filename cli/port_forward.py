@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.refs import task_name
+from cli.choosing import chosen_task
 from cli.session import out, session_of
 from cli.settings import HELP
 
@@ -15,7 +15,7 @@ def register(app: typer.Typer, name: str) -> None:
 
 def port_forward(
     context: typer.Context,
-    task: Annotated[str, typer.Argument(help="NAME or task/NAME.")],
+    task: Annotated[str, typer.Argument(help="NAME, task/NAME, or an owner's KIND/NAME.")],
     ports: Annotated[list[str], typer.Argument(help="[LOCAL:]REMOTE; REMOTE may be a port's name.")],
     address: Annotated[str, typer.Option(help="Local address to listen on.")] = "127.0.0.1",
 ) -> None:
@@ -29,7 +29,9 @@ def port_forward(
     session = session_of(context)
     with (
         session.client() as client,
-        client.forward(task_name(task), session.namespace, ports, address) as forwarding,
+        client.forward(
+            chosen_task(client, task, session.namespace), session.namespace, ports, address
+        ) as forwarding,
     ):
         for local, remote in forwarding.routes:
             out(f"Forwarding from {local} -> {remote}")

@@ -7,6 +7,7 @@ from client.errors import BadOption
 from client.naming import find_kind
 from schemas.kinds import BY_ALIAS, KINDS, Kind
 
+ENDPOINTS = ("endpoints", "endpoint", "ep")
 EVENTS = ("events", "event", "ev")
 _NOT_IN_ALL = ("Secret",)  # as in kubectl, whose `all` means what runs
 

@@ -58,6 +58,8 @@ def read_switches(arguments: Sequence[str]) -> list[str]:
 
 _SWITCHES: dict[str, str | None] = {
     "--wait=false": "--no-wait",
+    "--wait=available": "--wait",
+    "--watch=false": "--no-watch",
     "--dry-run=client": "--dry-run",
     "--dry-run=server": "--dry-run",
     "--dry-run=none": None,

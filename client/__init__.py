@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from client.apply import ApplyResult as ApplyResult
     from client.client import Client as Client
     from client.client import Snapshot as Snapshot
+    from client.endpoints import EndpointsView as EndpointsView
     from client.errors import ClientError as ClientError
     from client.errors import NotFound as NotFound
     from client.errors import Refused as Refused
@@ -21,9 +22,18 @@ if TYPE_CHECKING:
     from client.logs import LogOptions as LogOptions
     from client.program import documents as documents
     from client.program import quantities as quantities
+    from client.rollout_state import RolloutState as RolloutState
     from client.selector import parse_selector as parse_selector
     from client.views import ObjectView as ObjectView
+    from schemas.budget import DisruptionBudget as DisruptionBudget
+    from schemas.budget import DisruptionBudgetSpec as DisruptionBudgetSpec
+    from schemas.configmap import ConfigMap as ConfigMap
     from schemas.errors import InvalidManifest as InvalidManifest
+    from schemas.job import CronJob as CronJob
+    from schemas.job import CronJobSpec as CronJobSpec
+    from schemas.job import Job as Job
+    from schemas.job import JobSpec as JobSpec
+    from schemas.job import JobTemplate as JobTemplate
     from schemas.meta import ObjectMeta as ObjectMeta
     from schemas.namespace import Namespace as Namespace
     from schemas.namespace import NamespaceSpec as NamespaceSpec
@@ -31,8 +41,14 @@ if TYPE_CHECKING:
     from schemas.node import NodeSpec as NodeSpec
     from schemas.priority import PriorityClass as PriorityClass
     from schemas.priority import PriorityClassSpec as PriorityClassSpec
+    from schemas.probe import ExecAction as ExecAction
+    from schemas.probe import HttpGetAction as HttpGetAction
+    from schemas.probe import Lifecycle as Lifecycle
+    from schemas.probe import Probe as Probe
+    from schemas.probe import TcpSocketAction as TcpSocketAction
     from schemas.queue import Queue as Queue
     from schemas.queue import QueueSpec as QueueSpec
+    from schemas.selector import LabelSelector as LabelSelector
     from schemas.state import ContainerState as ContainerState
     from schemas.state import TaskState as TaskState
     from schemas.status import TaskStatus as TaskStatus
@@ -47,6 +63,17 @@ if TYPE_CHECKING:
     from schemas.task import Toleration as Toleration
     from schemas.task import Volume as Volume
     from schemas.task import VolumeMount as VolumeMount
+    from schemas.workload import DaemonSet as DaemonSet
+    from schemas.workload import DaemonSetSpec as DaemonSetSpec
+    from schemas.workload import Deployment as Deployment
+    from schemas.workload import DeploymentSpec as DeploymentSpec
+    from schemas.workload import DeploymentStrategy as DeploymentStrategy
+    from schemas.workload import RollingUpdate as RollingUpdate
+    from schemas.workload import TaskTemplate as TaskTemplate
+    from schemas.workload import TemplateMeta as TemplateMeta
+    from schemas.workload_status import DaemonSetStatus as DaemonSetStatus
+    from schemas.workload_status import DeploymentStatus as DeploymentStatus
+    from schemas.workload_status import JobStatus as JobStatus
 
 _MODULES = {
     "client.apply": ("ApplyResult",),
@@ -62,6 +89,24 @@ _MODULES = {
     "schemas.node": ("Node", "NodeSpec"),
     "schemas.priority": ("PriorityClass", "PriorityClassSpec"),
     "schemas.queue": ("Queue", "QueueSpec"),
+    "schemas.budget": ("DisruptionBudget", "DisruptionBudgetSpec"),
+    "schemas.configmap": ("ConfigMap",),
+    "schemas.job": ("CronJob", "CronJobSpec", "Job", "JobSpec", "JobTemplate"),
+    "schemas.probe": ("ExecAction", "HttpGetAction", "Lifecycle", "Probe", "TcpSocketAction"),
+    "schemas.selector": ("LabelSelector",),
+    "schemas.workload": (
+        "DaemonSet",
+        "DaemonSetSpec",
+        "Deployment",
+        "DeploymentSpec",
+        "DeploymentStrategy",
+        "RollingUpdate",
+        "TaskTemplate",
+        "TemplateMeta",
+    ),
+    "schemas.workload_status": ("DaemonSetStatus", "DeploymentStatus", "JobStatus"),
+    "client.endpoints": ("EndpointsView",),
+    "client.rollout_state": ("RolloutState",),
     "schemas.state": ("ContainerState", "TaskState"),
     "schemas.status": ("TaskStatus",),
     "schemas.task": (

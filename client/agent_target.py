@@ -56,8 +56,11 @@ def find_target(
 def choose_container(view: ObjectView, wanted: str | None) -> str:
     """Return the container's name; the first one if none is named. Raises NotFound."""
     names = [str(each["name"]) for each in view.raw["spec"]["containers"]]
-    if wanted is not None and wanted not in names:
-        raise NotFound(f'task "{view.name}" has no container "{wanted}"; it has: {", ".join(names)}')
+    before = [str(each["name"]) for each in view.raw["spec"].get("initContainers") or ()]
+    if wanted is not None and wanted not in (*names, *before):
+        raise NotFound(
+            f'task "{view.name}" has no container "{wanted}"; it has: {", ".join([*names, *before])}'
+        )
     return wanted or names[0]
 
 

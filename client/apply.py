@@ -13,10 +13,12 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from client.composing import OWNED_PLURALS, template_key
 from client.errors import ClientError, Contended, ObjectUnreadable, Refused
 from client.merge import changed_paths, three_way, without_nulls
+from client.ownership import below, immutable_problems, owned_refusal, template_tasks
 from client.policy import LivePolicy, read_policy
-from client.reading import at_one_revision, keys_of, read_keys
+from client.reading import at_one_revision, keys_of, read_keys, read_with_template
 from client.views import ObjectView, build_view
 from schemas.errors import InvalidManifest, Problem
 from schemas.keys import Keys, ObjectRef, cluster_ref
@@ -24,7 +26,7 @@ from schemas.kinds import BY_NAME, KINDS, WrittenObject
 from schemas.manifest import Document
 from schemas.task import LIVE_FIELDS, Task, template_hash
 from store import codec, objects
-from store.api import KeyValue, Put, Store, Txn, unchanged
+from store.api import Compare, KeyValue, Put, Store, Txn, absent, unchanged
 from store.codec import Json
 from store.errors import PermissionDenied, RequestTooLarge, StoreError
 
@@ -127,9 +129,18 @@ class Applier:
     def _read(self, documents: list[Document]) -> dict[str, KeyValue]:
         """Return what is stored about the documents: of many, first which exist at all, as most may be new."""
         if len(documents) > ASK_FIRST:
-            specs = read_keys(self._store, [self._keys.spec(document.ref) for document in documents])
-            documents = [each for each in documents if self._keys.spec(each.ref) in specs]
-        return read_keys(self._store, [key for each in documents for key in self._keys_for(each)])
+            own = {each.ref: self._own_keys(each.ref) for each in documents}
+            there = read_keys(self._store, [key for keys in own.values() for key in keys])
+            documents = [each for each in documents if any(key in there for key in own[each.ref])]
+        asked = [key for each in documents for key in self._keys_for(each)]
+        return read_with_template(self._store, asked, self._keys)
+
+    def _own_keys(self, ref: ObjectRef) -> tuple[str, ...]:
+        """The keys of which one is there if the object exists."""
+        return (self._keys.spec(ref), *self._owned_key(ref))
+
+    def _owned_key(self, ref: ObjectRef) -> tuple[str, ...]:
+        return (self._keys.owned(ref),) if ref.plural in OWNED_PLURALS else ()
 
     def write(self, planned: Planned) -> ApplyResult:
         """Write one document; on a lost race read, merge and check again."""
@@ -180,7 +191,8 @@ class Applier:
         """Return the write of one document, None if it is too large to share a transaction."""
         key = self._keys.spec(planned.document.ref)
         try:
-            ready = objects.prepare(key, planned.merged, planned.live.spec_kv if planned.live else None)
+            live = planned.live.spec_kv if planned.live else None
+            ready = objects.prepare(key, planned.merged, live, compares=self._unowned(planned))
         except RequestTooLarge:
             return None
         extra = (self._record(planned),) if keeps_applied(planned.document) else ()
@@ -193,7 +205,14 @@ class Applier:
     def _plan_one(self, document: Document, found: Mapping[str, KeyValue]) -> Planned:
         ref = document.ref
         own = {key: found[key] for key in self._keys_for(document) if key in found}
+        own |= {
+            name: found[name]
+            for key, kv in own.items()
+            if (name := template_key(self._keys, key, kv)) in found
+        }
         live = build_view(document.kind, ref, self._keys, own) if own else None
+        if live is not None and live.owner is not None:
+            raise owned_refusal(live)
         if live is None or live.spec_kv is None:
             return Planned(document, None, None, without_nulls(document.raw))
         if live.is_terminating:
@@ -225,7 +244,12 @@ class Applier:
         fits = len(codec.encode(planned.merged)) + len(record.value) <= MAX_TOGETHER_BYTES
         extra = (record,) if fits and keeps_applied(planned.document) else ()
         written = objects.write(
-            self._store, key, planned.merged, expect_mod_revision=expected or None, extra=extra
+            self._store,
+            key,
+            planned.merged,
+            expect_mod_revision=expected or None,
+            extra=extra,
+            compares=self._unowned(planned),
         )
         if isinstance(written, objects.Conflict):
             return None
@@ -233,6 +257,10 @@ class Applier:
             # then the record follows; if that is lost, the next apply removes too little, never too much
             self._store.txn(Txn((unchanged(key, written.mod_revision),), (record,)))
         return self._result(planned)
+
+    def _unowned(self, planned: Planned) -> tuple[Compare, ...]:
+        """What is made must not be there as an owner's, which may have come a moment ago."""
+        return () if planned.live else tuple(map(absent, self._owned_key(planned.document.ref)))
 
     @staticmethod
     def _result(planned: Planned) -> ApplyResult:
@@ -261,7 +289,7 @@ def keeps_applied(document: Document) -> bool:
 def check(planned: Iterable[Planned], policy: LivePolicy) -> None:
     """Check what would be stored: each alone, then all tasks against what will exist. Raises InvalidManifest."""
     problems: list[Problem] = []
-    tasks: list[tuple[Document, Task]] = []
+    tasks: list[tuple[Document, Task, str]] = []
     for plan in planned:
         try:
             merged = plan.parsed()
@@ -269,11 +297,17 @@ def check(planned: Iterable[Planned], policy: LivePolicy) -> None:
             problems.extend(_merge_problems(plan, error))
             continue
         policy.add(merged)
-        if isinstance(merged, Task):
-            tasks.append((plan.document, merged))
-    for document, task in tasks:
+        if plan.replaced is not None:
+            found = immutable_problems(plan.document.ref, plan.replaced, plan.merged)
+            problems += [
+                Problem(plan.document.source, str(plan.document.ref), each.field, each.message)
+                for each in found
+            ]
+        namespace = plan.document.ref.namespace
+        tasks += [(plan.document, task, path) for task, path in template_tasks(merged, namespace)]
+    for document, task, path in tasks:
         for reason in policy.reasons_against(task):
-            problems.append(Problem(document.source, str(document.ref), "", reason))
+            problems.append(Problem(document.source, str(document.ref), "", below(reason, path)))
     if problems:
         raise InvalidManifest(tuple(problems))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from client.apply import replacing_fields
 from client.errors import Contended, ObjectUnreadable, Refused
 from client.naming import not_found
+from client.ownership import below, immutable_problems, owned_refusal, template_tasks
 from client.policy import LivePolicy, read_policy
 from client.reading import at_one_revision, read_object
 from client.views import ObjectView
@@ -19,7 +20,6 @@ from schemas.keys import Keys, ObjectRef
 from schemas.kinds import BY_PLURAL, Kind
 from schemas.manifest import Document, check_object
 from schemas.secret import has_clear_values
-from schemas.task import Task
 from store import codec, objects
 from store.api import Store
 from store.codec import Json
@@ -70,6 +70,8 @@ def _readable(store: Store, keys: Keys, ref: ObjectRef) -> ObjectView:
     view = read_object(store, kind, ref, keys)
     if view is None:
         raise not_found(kind, ref.name, ref.namespace)
+    if view.owner is not None:
+        raise owned_refusal(view)
     if not view.raw:
         raise ObjectUnreadable(
             f'{kind.singular} "{ref.name}" can\'t be read ({view.error}), so nothing in it can be changed; '
@@ -101,6 +103,9 @@ def check_change(view: ObjectView, after: Json, policy: LivePolicy) -> None:
         raise Refused(
             f"values of {view.ref} are sealed before they are stored; write them with: berth apply -f FILE"
         )
+    frozen = immutable_problems(view.ref, view.raw, after)
+    if frozen:
+        raise InvalidManifest(frozen)
     old = {(problem.field, problem.message) for problem in _problems(view.kind, view.ref, view.raw, policy)}
     new = _problems(view.kind, view.ref, after, policy)
     wrong = tuple(problem for problem in new if (problem.field, problem.message) not in old)
@@ -119,9 +124,11 @@ def _problems(kind: Kind, ref: ObjectRef, raw: Json, policy: LivePolicy) -> tupl
     found = check_object(raw, str(ref), ref.namespace if kind.namespaced else "default")
     if not isinstance(found, Document):
         return found
-    if not isinstance(found.parsed, Task):
-        return ()
-    return tuple(Problem(str(ref), "", "", reason) for reason in policy.reasons_against(found.parsed))
+    return tuple(
+        Problem(str(ref), "", "", below(reason, path))
+        for task, path in template_tasks(found.parsed, ref.namespace)
+        for reason in policy.reasons_against(task)
+    )
 
 
 def with_entries(field: str, values: dict[str, str | None], *, overwrite: bool) -> Callable[[Json], Json]:

@@ -31,16 +31,20 @@ if TYPE_CHECKING:  # what only some verbs need is imported where it is used, so 
     from client.apply import Applier, ApplyResult, Planned
     from client.auth import WhoAmI
     from client.change import Changed
-    from client.delete import Deleter
+    from client.delete import Cascade, Deleter
+    from client.draining import DrainOptions, Told
+    from client.endpoints import EndpointsView
     from client.exec import RemoteProcess
     from client.forwarding import Forwarding
     from client.log_events import Cut, LogEvent, LogTarget
     from client.logs import LogOptions
     from client.progress import Progress
     from client.rights import Need
+    from client.rollout import Rollout
     from client.usage import NodeUsage, Silence, TaskUsage
     from client.wish import Goal
     from schemas.manifest import Document
+    from schemas.node import Drain
 
 MANAGER = "berth"
 WAIT_S = 300.0  # long enough to pull an image
@@ -264,11 +268,15 @@ class Client:
         *,
         grace_s: float | None = None,
         force: bool = False,
+        cascade: "Cascade | None" = None,
         wait: bool = True,
         timeout_s: float = float("inf"),
     ) -> None:
-        """Ask for the deletion of an object, and wait until it is gone. Raises NotFound, Refused, TimedOut."""
-        self._deleter.request(view, grace_s=grace_s, is_forced=force)
+        """Ask for the deletion of an object, and wait until it is gone. Raises NotFound, Refused, TimedOut.
+
+        cascade: what becomes of what it made: background (default), foreground waits for its end, orphan keeps it.
+        """
+        self._deleter.request(view, grace_s=grace_s, is_forced=force, cascade=cascade)
         if wait:
             self._deleter.wait_gone(view, timeout_s=timeout_s)
 
@@ -324,11 +332,54 @@ class Client:
 
         return nodes.set_unschedulable(self.store, self.keys, node, False)
 
+    def drain(self, node: str, options: "DrainOptions") -> "Drain":
+        """Have the leader move all tasks off a node. Raises NotFound, Refused while DaemonSets have tasks there."""
+        from client import draining
+
+        return draining.start(self.store, self.keys, node, options, self._now())
+
+    def follow_drain(self, node: str, drain: "Drain", tell: "Callable[[Told], None]") -> bool:
+        """Tell what happens in a drain until its end; say whether the node is empty. Raises NotFound, Refused."""
+        from client import draining
+
+        return draining.follow(self._waiter, self.keys, node, drain, tell)
+
+    def evict(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> None:
+        """Have the leader move a task, as its budgets allow. Raises NotFound, Refused for one that runs nowhere."""
+        from client import draining
+
+        draining.evict(self.store, self.keys, namespace, name, self._now())
+
     def fence(self, node: str, *, force: bool = False) -> None:
         """Assert that a node is dead. Refused for a node that beats, unless forced."""
         from client import nodes
 
         nodes.fence(self.store, self.keys, node, now=self._now(), is_forced=force)
+
+    def endpoints(self, namespace: str | None, name: str = "") -> "tuple[EndpointsView, ...]":
+        """Return the ready addresses of deployments, by name; namespace None means all of them."""
+        from client.endpoints import read_endpoints
+
+        return read_endpoints(self.store, self.keys, namespace, name)
+
+    def watch_endpoints(self, namespace: str | None, name: str = "") -> "Iterator[EndpointsView]":
+        """Yield ready addresses, and again whenever they change; an empty list when they go. Never ends."""
+        from client.endpoints import watch_endpoints
+
+        return watch_endpoints(self._waiter, self.keys, namespace, name, self._say)
+
+    def scale(self, ref: ObjectRef, replicas: int, *, current: int | None = None) -> "Changed":
+        """Set how many tasks a deployment has. current: only if it is still that. Raises NotFound, Refused."""
+        from client.scale import scale
+
+        return scale(self.store, self.keys, ref, replicas, current=current)
+
+    @property
+    def rollout(self) -> "Rollout":
+        """History, undo, restart, pause, resume and progress of deployments and daemonsets."""
+        from client.rollout import Rollout
+
+        return Rollout(self.store, self.keys, self._waiter, self._now)
 
     def forget_secret_key(self) -> str:
         """Take back the published key of secrets, when its private half is lost; return its name."""

@@ -4,6 +4,7 @@ What can't be read has no uid that a request could name; it is taken out of the 
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 from client.errors import Contended, NotFound, ObjectUnreadable, Refused
 from client.reading import read_object
@@ -16,6 +17,7 @@ from store import codec
 from store.api import Delete, Put, Store, Txn, absent, created_at, unchanged
 
 DELETE_TRIES = 4
+Cascade = Literal["background", "foreground", "orphan"]
 
 
 class Deleter:
@@ -27,13 +29,16 @@ class Deleter:
         self._now = now
         self._waiter = waiter
 
-    def request(self, view: ObjectView, *, grace_s: float | None, is_forced: bool) -> None:
+    def request(
+        self, view: ObjectView, *, grace_s: float | None, is_forced: bool, cascade: Cascade | None = None
+    ) -> None:
         """Ask for the deletion of the very object that `view` shows.
 
-        grace_s: seconds from the stop signal to the kill, None for the task's own. Raises NotFound, Refused.
+        grace_s: seconds from the stop signal to the kill, None for the task's own. cascade: what becomes of what it
+        made; None: as was asked before, else background. Raises NotFound, Refused.
         """
         for _ in range(DELETE_TRIES):
-            if self._try_request(view, grace_s, is_forced):
+            if self._try_request(view, grace_s, is_forced, cascade):
                 return
             found = read_object(self._store, view.kind, view.ref, self._keys)
             if found is None or (found.spec_kv is None and view.spec_kv is not None):
@@ -41,10 +46,12 @@ class Deleter:
             view = found
         raise Contended(f"{view.ref} was changed by others {DELETE_TRIES} times; delete again")
 
-    def _try_request(self, view: ObjectView, grace_s: float | None, is_forced: bool) -> bool:
+    def _try_request(
+        self, view: ObjectView, grace_s: float | None, is_forced: bool, cascade: Cascade | None
+    ) -> bool:
         if view.spec_kv is None:
             return self._try_request_unwritten(view)
-        key = self._keys.spec(view.ref)
+        key = view.spec_kv.key
         if not view.raw:
             if not is_forced:
                 raise ObjectUnreadable(
@@ -54,9 +61,13 @@ class Deleter:
             return self._store.txn(
                 Txn((unchanged(key, view.spec_kv.mod_revision),), (Delete(key),))
             ).succeeded
-        if view.request is not None and view.is_terminating and view.request.grace_s == grace_s:
+        before = view.request if view.is_terminating else None
+        if before and before.grace_s == grace_s and cascade in (None, before.cascade):
             return True
-        wish = DeleteRequest(uid=view.uid, grace_s=grace_s, requested_at=format_time(self._now()))
+        how = cascade or (before.cascade if before else "background")
+        wish = DeleteRequest(
+            uid=view.uid, grace_s=grace_s, requested_at=format_time(self._now()), cascade=how
+        )
         put = Put(self._keys.request(view.ref, "delete"), codec.encode(wish.to_json()))
         same_object = created_at(key, view.spec_kv.create_revision)
         return self._store.txn(Txn((same_object,), (put,))).succeeded
@@ -72,8 +83,7 @@ class Deleter:
 
     def wait_gone(self, view: ObjectView, *, timeout_s: float) -> None:
         """Wait until that very object is gone; one of the same name made after it does not count."""
-        is_written = view.spec_kv is not None
-        key = self._keys.spec(view.ref) if is_written else self._keys.request(view.ref, "delete")
+        key = view.spec_kv.key if view.spec_kv else self._keys.request(view.ref, "delete")
         created = view.spec_kv.create_revision if view.spec_kv else None
 
         def is_gone() -> bool | None:

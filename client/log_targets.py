@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 
 from client.errors import BadOption, NotFound
 from client.log_events import LogTarget
+from client.naming import not_found
+from client.owners import tasks_of_owner
 from client.reading import read_object
 from client.views import ObjectView
 from schemas.keys import Keys, ObjectRef
-from schemas.kinds import KINDS, Kind
+from schemas.kinds import KINDS, OWNERS, Kind
 from store.api import Store
 
 ALL_CONTAINERS = "*"  # no container is called so
@@ -27,7 +29,20 @@ def _task_itself(store: Store, keys: Keys, namespace: str, name: str) -> tuple[O
     return (view,)
 
 
-RESOLVERS: dict[str, Resolve] = {"Task": _task_itself}
+def _of_owner(kind: Kind) -> Resolve:
+    def resolve(store: Store, keys: Keys, namespace: str, name: str) -> tuple[ObjectView, ...]:
+        view = read_object(store, kind, ObjectRef(kind.plural, namespace, name), keys)
+        if view is None:
+            raise not_found(kind, name, namespace)
+        return tasks_of_owner(store, keys, view)
+
+    return resolve
+
+
+RESOLVERS: dict[str, Resolve] = {
+    "Task": _task_itself,
+    **{kind.name: _of_owner(kind) for kind in KINDS if kind.plural in OWNERS},
+}
 """Name of a kind -> how its tasks are found; owners add themselves."""
 
 
@@ -35,7 +50,9 @@ def tasks_of(store: Store, keys: Keys, kind: Kind, namespace: str, name: str) ->
     """Return the tasks that `kind/name` stands for. Raises NotFound, BadOption."""
     resolve = RESOLVERS.get(kind.name)
     if resolve is None:
-        raise BadOption(f"only tasks have logs, not {kind.singular}/{name}; see: berth get tasks")
+        raise BadOption(
+            f"only tasks and their owners have logs, not {kind.singular}/{name}; see: berth get tasks"
+        )
     return resolve(store, keys, namespace, name)
 
 
@@ -47,13 +64,22 @@ def containers_of(views: Sequence[ObjectView], wanted: str) -> tuple[LogTarget, 
     targets: dict[LogTargetKey, LogTarget] = {}
     for view in views:
         names = container_names(view)
-        chosen = names if wanted == ALL_CONTAINERS else [wanted or (names[0] if names else "")]
+        chosen = (
+            [*init_names(view), *names]
+            if wanted == ALL_CONTAINERS
+            else [wanted or (names[0] if names else "")]
+        )
         for container in chosen or [""]:
             targets.setdefault((view.ref, container), LogTarget(view, container))
     return tuple(targets.values())
 
 
 LogTargetKey = tuple[ObjectRef, str]
+
+
+def init_names(view: ObjectView) -> list[str]:
+    """Return the names of a task's init containers and sidecars, in their order."""
+    return [str(each["name"]) for each in (view.raw.get("spec") or {}).get("initContainers") or ()]
 
 
 def container_names(view: ObjectView) -> list[str]:

@@ -28,9 +28,13 @@ def set_unschedulable(store: Store, keys: Keys, name: str, wanted: bool) -> bool
             raise ObjectUnreadable(
                 f'node "{name}" can\'t be read ({view.error}); remove it with: berth delete node/{name} --force'
             )
-        if bool((view.raw.get("spec") or {}).get("unschedulable", False)) == wanted:
+        spec = view.raw.get("spec") or {}
+        if bool(spec.get("unschedulable", False)) == wanted and (wanted or not spec.get("drain")):
             return False
-        changed = codec.patch(view.raw, {("spec", "unschedulable"): wanted or codec.REMOVED})
+        values: dict[tuple[str, ...], object] = {("spec", "unschedulable"): wanted or codec.REMOVED}
+        if not wanted:
+            values[("spec", "drain")] = codec.REMOVED  # a drain would keep it cordoned
+        changed = codec.patch(view.raw, values)
         expected = view.mod_revision or None
         written = objects.write(store, keys.spec(view.ref), changed, expect_mod_revision=expected)
         if isinstance(written, objects.Written):

@@ -6,9 +6,10 @@ it stays below what one reply may hold. Delete requests are few, and are read at
 
 from collections.abc import Callable, Iterator
 
+from client.composing import OWNED_PLURALS, Templates
 from client.reading import at_one_revision, read_objects
 from client.views import ObjectView, build_views
-from schemas.keys import Family, Keys, SpecKey
+from schemas.keys import Family, Keys, ObjectRef, OwnedKey, SpecKey
 from schemas.kinds import Kind
 from schemas.meta import CLUSTER_NAMESPACE
 from store.api import KeyValue, Store, prefix_end
@@ -47,45 +48,83 @@ def object_pages(
             yield views
 
 
+class _Source:
+    """One family of keys, read in pages and kept until they are shown. Keys end in the same names in each family."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._start = prefix
+        self._size = FIRST_PAGE_KEYS
+        self.kvs: tuple[KeyValue, ...] = ()
+        self.is_read = False
+
+    def fill(self, store: Store, revision: int) -> int:
+        """Read the next page if nothing is left of the one before; return the revision. Raises Compacted."""
+        if self.kvs or self.is_read:
+            return revision
+        page = store.page(self._start, _end(self._prefix), limit=self._size, revision=revision)
+        self.is_read = len(page.kvs) < self._size
+        if page.kvs:
+            self._start = page.kvs[-1].key + "\0"
+            self._size = _next_size(page.kvs)
+        self.kvs = page.kvs
+        return revision or page.revision
+
+    @property
+    def reaches(self) -> str | None:
+        """The last name up to which all keys are known; None for all that there are."""
+        return None if self.is_read else self.kvs[-1].key.removeprefix(self._prefix)
+
+    def up_to(self, name: str | None) -> tuple[KeyValue, ...]:
+        """Return the keys whose names are not behind `name`."""
+        cut = len(self._prefix)
+        return tuple(kv for kv in self.kvs if name is None or kv.key[cut:] <= name)
+
+
 class _Walk:
-    """Goes through the specs of a kind. `revision` 0: the next page is of the newest one."""
+    """Goes through the objects of a kind, as written and as made by owners. `revision` 0: the next page is of the
+    newest one."""
 
     def __init__(self, store: Store, kind: Kind, keys: Keys, namespace: str | None) -> None:
         self._store, self._kind, self._keys = store, kind, keys
         place = namespace if kind.namespaced else CLUSTER_NAMESPACE
-        self._ranges = [
-            keys.objects_range(family, place, kind.plural) for family in (Family.SPEC, Family.REQUESTS)
-        ]
-        self._start = self._ranges[0]
-        self._size = FIRST_PAGE_KEYS
-        self._requests: Kvs = {}
+        families = (Family.SPEC, Family.OWNED) if kind.plural in OWNED_PLURALS else (Family.SPEC,)
+        self._sources = [_Source(keys.objects_range(each, place, kind.plural)) for each in families]
+        self._asked_for = keys.objects_range(Family.REQUESTS, place, kind.plural)
+        self._requests: Kvs | None = None
+        self._templates = Templates(store, keys)
         self.revision = 0
         self.is_done = False
 
     def next_page(self) -> tuple[ObjectView, ...]:
         """Return the next objects. Raises Compacted; then nothing was gone past."""
-        end = _end(self._ranges[0])
-        page = self._store.page(self._start, end, limit=self._size, revision=self.revision)
         if not self.revision:
-            self._requests = self._read(self._ranges[1], _end(self._ranges[1]), page.revision)
-            self.revision = page.revision
-        specs = {kv.key: kv for kv in page.kvs if self._is_of_kind(kv.key)}
-        views = build_views(
-            self._kind, self._keys, {**self._requests, **specs, **self._statuses(list(specs))}
-        )
-        self.is_done = len(page.kvs) < self._size
-        if page.kvs:
-            self._start = page.kvs[-1].key + "\0"
-            self._size = _next_size(page.kvs)
+            self._requests = None
+        for source in self._sources:
+            self.revision = source.fill(self._store, self.revision)
+        if self._requests is None:
+            self._requests = self._read(self._asked_for, _end(self._asked_for), self.revision)
+        reach = min((each.reaches for each in self._sources if each.reaches is not None), default=None)
+        taken = [source.up_to(reach) for source in self._sources]
+        objects = {kv.key: kv for kvs in taken for kv in kvs if self._ref(kv.key)}
+        found = {**self._requests, **objects, **self._statuses(list(objects))}
+        views = build_views(self._kind, self._keys, self._templates.complete(found, self.revision))
+        for source, kvs in zip(self._sources, taken, strict=True):
+            source.kvs = source.kvs[len(kvs) :]
+        self.is_done = all(each.is_read and not each.kvs for each in self._sources)
         return views
 
-    def _is_of_kind(self, key: str) -> bool:
-        parsed = self._keys.parse(key)
-        return isinstance(parsed, SpecKey) and parsed.ref.plural == self._kind.plural
+    def _ref(self, key: str) -> ObjectRef | None:
+        """Return the object that a key stands for, None for another kind's."""
+        match self._keys.parse(key):
+            case SpecKey(ref) | OwnedKey(ref) if ref.plural == self._kind.plural:
+                return ref
+            case _:
+                return None
 
-    def _statuses(self, spec_keys: list[str]) -> Kvs:
+    def _statuses(self, object_keys: list[str]) -> Kvs:
         """Return the statuses from the first to the last of these names; the families have the same order."""
-        refs = [parsed.ref for key in spec_keys if isinstance(parsed := self._keys.parse(key), SpecKey)]
+        refs = sorted((ref for key in object_keys if (ref := self._ref(key))), key=self._keys.status)
         if not refs:
             return {}
         first, last = self._keys.status(refs[0]), self._keys.status(refs[-1])

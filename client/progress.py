@@ -8,6 +8,7 @@ from client.errors import ClientError
 from client.views import ObjectView
 from client.waiting import Waiter
 from schemas.meta import find_condition
+from schemas.report import ContainerStatus
 from schemas.state import ContainerState, TaskState
 
 _GIVEN_UP = (TaskState.FAILED, TaskState.STOPPED, TaskState.LOST)
@@ -31,7 +32,8 @@ def progress_of(view: ObjectView, generation: int) -> Progress:
     admitted = find_condition(status.conditions, "Admitted")
     if admitted is not None and admitted.status == "False":
         return Progress("failed", f"it is not admitted: {admitted.message}")
-    reasons = [each.message or each.reason for each in status.containers if each.reason] or [
+    counted = [each for each in status.containers if not _has_prepared(each)]
+    reasons = [each.message or each.reason for each in counted if each.reason] or [
         status.message or status.reason
     ]
     why = ": ".join(part for part in (str(status.state), *reasons) if part)
@@ -39,9 +41,14 @@ def progress_of(view: ObjectView, generation: int) -> Progress:
         return Progress("failed", why)
     is_up = status.state is TaskState.SUCCEEDED or (
         status.state is TaskState.RUNNING
-        and all(each.state is ContainerState.RUNNING and not each.reason for each in status.containers)
+        and all(each.state is ContainerState.RUNNING and not each.reason for each in counted)
     )
     return Progress("done" if is_up else "waiting", why)
+
+
+def _has_prepared(container: ContainerStatus) -> bool:
+    """Say whether it is an init container that ended well: the others run without it."""
+    return container.init and container.state is ContainerState.EXITED and container.exit_code == 0
 
 
 def wait_task(

@@ -7,6 +7,7 @@ the whole read starts again.
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from client.composing import OWNED_PLURALS, Templates, template_key
 from client.views import ObjectView, build_view, build_views
 from schemas.event import Event
 from schemas.keys import Family, Keys, ObjectRef, StatusKey
@@ -26,6 +27,10 @@ class Reading:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.revision = 0
+
+    def complete(self, found: dict[str, KeyValue], keys: Keys) -> dict[str, KeyValue]:
+        """Return `found` and the templates that its owned keys name. Raises Compacted."""
+        return Templates(self._store, keys).complete(found, self.revision)
 
     def kvs(self, prefix: str) -> tuple[KeyValue, ...]:
         """Return all keys under `prefix`, in key order. Raises Compacted."""
@@ -51,15 +56,17 @@ def prefixes_of(kind: Kind, keys: Keys, namespace: str | None) -> tuple[str, ...
     ranges = tuple(keys.objects_range(family, place, kind.plural) for family in families)
     if kind.name == "Node":
         return (*ranges, keys.family_range(Family.HEARTBEATS))
+    if kind.plural in OWNED_PLURALS:
+        return (*ranges, keys.objects_range(Family.OWNED, place, kind.plural))
     return ranges
 
 
 def keys_of(ref: ObjectRef, keys: Keys) -> tuple[str, ...]:
-    """Return the keys that one view is built from."""
+    """Return the keys that one view is built from; what is owned names one more, of its template."""
     own = (keys.spec(ref), keys.status(ref), keys.request(ref, "delete"))
     if ref.plural == "nodes":
         return (*own, keys.node_report(ref.name), keys.heartbeat(ref.name))
-    return own
+    return (*own, keys.owned(ref)) if ref.plural in OWNED_PLURALS else own
 
 
 def read_objects(reading: Reading, kind: Kind, keys: Keys, namespace: str | None) -> tuple[ObjectView, ...]:
@@ -68,7 +75,7 @@ def read_objects(reading: Reading, kind: Kind, keys: Keys, namespace: str | None
     if kind.name == "Node":
         for name in sorted(_node_names(keys, found)):
             found.update({kv.key: kv for kv in reading.kvs(keys.node_report(name))})
-    return build_views(kind, keys, found)
+    return build_views(kind, keys, reading.complete(found, keys))
 
 
 def _node_names(keys: Keys, found: Iterable[str]) -> set[str]:
@@ -82,7 +89,20 @@ def _node_names(keys: Keys, found: Iterable[str]) -> set[str]:
 
 def read_object(store: Store, kind: Kind, ref: ObjectRef, keys: Keys) -> ObjectView | None:
     """Return one object, None where it does not exist."""
-    return build_view(kind, ref, keys, read_keys(store, keys_of(ref, keys)))
+    return build_view(kind, ref, keys, read_with_template(store, keys_of(ref, keys), keys))
+
+
+def read_with_template(store: Store, wanted: Iterable[str], keys: Keys) -> dict[str, KeyValue]:
+    """Return what `read_keys` does, and the templates that owned keys name.
+
+    A template that is gone went after what named it: then all is read again.
+    """
+    templates = Templates(store, keys)
+    asked = tuple(wanted)
+    found = templates.complete(read_keys(store, asked))
+    if any((name := template_key(keys, key, kv)) and name not in found for key, kv in found.items()):
+        found = templates.complete(read_keys(store, asked))
+    return found
 
 
 def read_keys(store: Store, wanted: Iterable[str]) -> dict[str, KeyValue]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from client.composing import OWNED_PLURALS
 from client.errors import BadOption
 from schemas.keys import Family, Keys, ObjectRef
 from schemas.kinds import KINDS, Kind
@@ -66,6 +67,11 @@ Needs = Callable[[Scope], tuple[Need, ...]]
 
 def _reading(scope: Scope) -> tuple[Need, ...]:
     needs = tuple(Need("read", scope.own(family)) for family in (Family.SPEC, Family.STATUS, Family.REQUESTS))
+    if scope.kind.plural in OWNED_PLURALS:
+        place = scope.namespace
+        owned = scope.keys.objects_range(Family.OWNED, place, scope.kind.plural)
+        kept = scope.keys.family_range(Family.REVISIONS) + (f"{place}/" if place else "")
+        needs = (*needs, Need("read", owned), Need("read", kept))
     if scope.kind.name != "Node":
         return needs
     keys, name = scope.keys, scope.name
@@ -102,6 +108,12 @@ def _deleting(scope: Scope) -> tuple[Need, ...]:
     return (*_reading(scope), Need("write", scope.own(Family.REQUESTS)))
 
 
+def _rolling(scope: Scope) -> tuple[Need, ...]:
+    """History and undo read the kept templates."""
+    kept = scope.keys.family_range(Family.REVISIONS) + (f"{scope.namespace}/" if scope.namespace else "")
+    return (*_writing(scope), Need("read", kept))
+
+
 def _marking(scope: Scope) -> tuple[Need, ...]:
     return (*_reading(scope), Need("write", scope.own(Family.SPEC)))
 
@@ -135,13 +147,27 @@ ANY_KIND: dict[str, Needs] = {
     "delete": _deleting,
 }
 OF_TASKS: dict[str, Needs] = dict.fromkeys(("logs", "exec", "attach", "cp", "port-forward", "top"), _reaching)
-OF_NODES: dict[str, Needs] = {"cordon": _marking, "uncordon": _marking, "fence": _deleting, "top": _reading}
+OF_OWNERS: dict[str, Needs] = {"scale": _writing, "set": _writing, "rollout": _rolling}
+_OWNER_VERBS = {
+    "Deployment": ("scale", "set", "rollout"),
+    "DaemonSet": ("set", "rollout"),
+    "CronJob": ("set",),
+    "Task": ("set",),
+}
+OF_NODES: dict[str, Needs] = {
+    "cordon": _marking,
+    "uncordon": _marking,
+    "drain": _marking,
+    "fence": _deleting,
+    "top": _reading,
+}
 
 
 def verbs_of(kind: Kind) -> dict[str, Needs]:
     """Return verb -> what it needs, of a kind."""
     more = {"Task": OF_TASKS, "Node": OF_NODES}.get(kind.name, {})
-    return {**ANY_KIND, **more}
+    owners = {verb: OF_OWNERS[verb] for verb in _OWNER_VERBS.get(kind.name, ())}
+    return {**ANY_KIND, **more, **owners}
 
 
 def needs_of(verb: str, scope: Scope) -> tuple[Need, ...]:

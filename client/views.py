@@ -6,17 +6,22 @@ as it is stored; models are parsed where a caller asks for them. What can't be r
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
+from client.composing import Composed, Composer
 from client.errors import ObjectUnreadable
 from schemas.keys import (
     HeartbeatKey,
     Keys,
     NodeReportKey,
     ObjectRef,
+    OwnedKey,
     RequestKey,
+    RevisionKey,
     SpecKey,
     StatusKey,
     cluster_ref,
@@ -35,6 +40,9 @@ from store import codec
 from store.api import KeyValue
 from store.codec import Json
 
+if TYPE_CHECKING:
+    from schemas.owned import OwnerReference
+
 BUILTINS = {
     cluster_ref("namespaces", BUILTIN_NAMESPACE.metadata.name): BUILTIN_NAMESPACE,
     cluster_ref("queues", BUILTIN_QUEUE.metadata.name): BUILTIN_QUEUE,
@@ -46,6 +54,14 @@ IN_CLEAR = (
 )
 
 _STATUS_MODELS: dict[str, type[Model]] = {"tasks": TaskStatus, "nodes": NodeStatus}
+_WORKLOAD_STATUS = {
+    "deployments": "DeploymentStatus",
+    "daemonsets": "DaemonSetStatus",
+    "jobs": "JobStatus",
+    "cronjobs": "CronJobStatus",
+    "disruptionbudgets": "DisruptionBudgetStatus",
+}
+"""Plural -> the model of its status; imported when one is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +69,8 @@ class ObjectView:
     """One object at one revision.
 
     `spec_kv` is None for what exists without being written: built-in objects, and nodes that only report.
-    `error` says why it can't be read; then `raw` is {}.
+    `error` says why it can't be read; then `raw` is {}. What an owner made is composed: `owner` says who made it, and
+    `spec_kv` is its owned key.
     """
 
     kind: Kind
@@ -66,6 +83,7 @@ class ObjectView:
     is_beating: bool = False
     error: str = ""
     parsed_status: Model | None = None
+    owner: "OwnerReference | None" = None
 
     @property
     def name(self) -> str:
@@ -147,6 +165,14 @@ class ObjectView:
 M = TypeVar("M", bound=Model)
 
 
+def status_of(view: ObjectView, model: type[M]) -> M | None:
+    """Return the status as `model`, None where there is none of this very object (yet)."""
+    status = view.parsed_status
+    if not isinstance(status, model) or (view.uid and getattr(status, "uid", "") != view.uid):
+        return None
+    return status
+
+
 def _checked(found: WrittenObject, wanted: type[M]) -> M:
     if not isinstance(found, wanted):
         raise TypeError(f"{found.kind} {found.metadata.name} is no {wanted.__name__}")
@@ -183,10 +209,11 @@ def build_views(kind: Kind, keys: Keys, kvs: Mapping[str, KeyValue]) -> tuple[Ob
     kvs: key -> its value; keys of other kinds are passed over.
     """
     pile = _sort_by_object(kind, keys, kvs)
-    refs = {*pile.specs, *pile.reports, *(ref for ref in BUILTINS if ref.plural == kind.plural)}
+    refs = {*pile.specs, *pile.owned, *pile.reports, *(ref for ref in BUILTINS if ref.plural == kind.plural)}
     if kind.name == "Node":
         refs |= pile.statuses.keys()  # a node that was seen before, and whose report is gone
-    return tuple(_build_view(kind, ref, pile) for ref in sorted(refs))
+    composer = Composer(keys, pile.templates)
+    return tuple(_build_view(kind, ref, pile, composer) for ref in sorted(refs))
 
 
 def build_view(kind: Kind, ref: ObjectRef, keys: Keys, kvs: Mapping[str, KeyValue]) -> ObjectView | None:
@@ -204,6 +231,8 @@ class _Pile:
     requests: dict[ObjectRef, KeyValue] = field(default_factory=dict)
     reports: dict[ObjectRef, KeyValue] = field(default_factory=dict)
     beating: set[str] = field(default_factory=set)
+    owned: dict[ObjectRef, KeyValue] = field(default_factory=dict)
+    templates: dict[str, KeyValue] = field(default_factory=dict)  # by key
 
 
 def _sort_by_object(kind: Kind, keys: Keys, kvs: Mapping[str, KeyValue]) -> _Pile:
@@ -212,6 +241,10 @@ def _sort_by_object(kind: Kind, keys: Keys, kvs: Mapping[str, KeyValue]) -> _Pil
         match keys.parse(key):
             case SpecKey(ref) if ref.plural == kind.plural:
                 pile.specs[ref] = kv
+            case OwnedKey(ref) if ref.plural == kind.plural:
+                pile.owned[ref] = kv
+            case RevisionKey():
+                pile.templates[key] = kv
             case StatusKey(ref) if ref.plural == kind.plural:
                 pile.statuses[ref] = kv
             case RequestKey(ref, "delete") if ref.plural == kind.plural:
@@ -225,23 +258,34 @@ def _sort_by_object(kind: Kind, keys: Keys, kvs: Mapping[str, KeyValue]) -> _Pil
     return pile
 
 
-def _build_view(kind: Kind, ref: ObjectRef, pile: _Pile) -> ObjectView:
-    kv = pile.specs.get(ref)
-    parsed = _unwritten(kind, ref) if kv is None else parse_object(kind, ref, kv)
-    raw, error = ({}, parsed.error) if isinstance(parsed, codec.Unreadable) else (parsed, "")
+def _build_view(kind: Kind, ref: ObjectRef, pile: _Pile, composer: Composer) -> ObjectView:
+    kv = pile.specs.get(ref) or pile.owned.get(ref)
+    found = _object(kind, ref, pile, composer)
     status, parsed_status, status_error = _parse_status(kind, pile.statuses.get(ref))
     report, report_error = _parse_report(pile.reports.get(ref))
     return ObjectView(
         kind,
         ref,
-        raw,
+        found.raw,
         kv,
         status,
         _parse_request(pile.requests.get(ref)),
         report,
         ref.plural == "nodes" and ref.name in pile.beating,
-        error or status_error or report_error,
+        found.error or status_error or report_error,
         parsed_status,
+        found.owner,
+    )
+
+
+def _object(kind: Kind, ref: ObjectRef, pile: _Pile, composer: Composer) -> Composed:
+    """Return the object as written, as composed, or as it is without being written."""
+    written, owned = pile.specs.get(ref), pile.owned.get(ref)
+    if written is None and owned is not None:
+        return composer.compose(ref, owned)
+    parsed = _unwritten(kind, ref) if written is None else parse_object(kind, ref, written)
+    return (
+        Composed({}, None, parsed.error) if isinstance(parsed, codec.Unreadable) else Composed(parsed, None)
     )
 
 
@@ -260,9 +304,18 @@ def _parse_status(kind: Kind, kv: KeyValue | None) -> tuple[Json | None, Model |
     if isinstance(raw, codec.Unreadable):
         return None, None, f"status is {raw.error}"
     try:
-        return raw, _STATUS_MODELS.get(kind.plural, ObjectStatus).parse_stored(raw), ""
+        return raw, _status_model(kind.plural).parse_stored(raw), ""
     except ValidationError as error:
         return None, None, f"status: {error.errors(include_url=False)[0]['msg']}"
+
+
+@cache
+def _status_model(plural: str) -> type[Model]:
+    name = _WORKLOAD_STATUS.get(plural)
+    if name is None:
+        return _STATUS_MODELS.get(plural, ObjectStatus)
+    found: type[Model] = getattr(import_module("schemas.workload_status"), name)
+    return found
 
 
 def _parse_request(kv: KeyValue | None) -> DeleteRequest | None:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 
+from client.composing import Templates
 from client.reading import keys_of, prefixes_of
 from client.views import ObjectView, build_view
 from client.waiting import Waiter
@@ -12,6 +13,7 @@ from schemas.keys import (
     Keys,
     NodeReportKey,
     ObjectRef,
+    OwnedKey,
     RequestKey,
     SpecKey,
     StatusKey,
@@ -43,6 +45,7 @@ def watch_objects(
     if kind.name == "Node":
         prefixes = (*prefixes, keys.family_range(Family.REPORTS))
     informer = Informer(waiter.store, prefixes, woken.set)
+    templates = Templates(waiter.store, keys)
     is_away = False
     try:
         while True:
@@ -57,7 +60,7 @@ def watch_objects(
             shown = () if only_changes and is_first_listing else changes
             for ref in sorted({ref for change in shown if (ref := _ref_of(kind, keys, change.key))}):
                 cached = {key: kv for key in keys_of(ref, keys) if (kv := informer.get(key)) is not None}
-                yield ref, build_view(kind, ref, keys, cached)
+                yield ref, build_view(kind, ref, keys, templates.complete(cached))
             waiter.pause(woken, STEP_EVERY_S)
     finally:
         informer.close()
@@ -66,7 +69,9 @@ def watch_objects(
 def _ref_of(kind: Kind, keys: Keys, key: str) -> ObjectRef | None:
     """Return the object that a key concerns, None for another kind's."""
     match keys.parse(key):
-        case SpecKey(ref) | StatusKey(ref) | RequestKey(ref, "delete") if ref.plural == kind.plural:
+        case SpecKey(ref) | OwnedKey(ref) | StatusKey(ref) | RequestKey(ref, "delete") if (
+            ref.plural == kind.plural
+        ):
             return ref
         case NodeReportKey(node) | HeartbeatKey(node) if kind.name == "Node":
             return cluster_ref("nodes", node)

@@ -7,6 +7,7 @@ from typing import Any
 
 from client.document import document_of
 from client.views import ObjectView
+from schemas.kinds import OWNERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Condition:
         return f"condition {self.type}={self.status}"
 
     def lacks(self, view: ObjectView | None) -> str:
+        if view is not None and _is_behind(view):
+            return "the controller has not looked at its newest form yet"
         conditions = document_of(view).get("status", {}).get("conditions", []) if view else []
         for each in conditions:
             if str(each.get("type")).lower() == self.type.lower():
@@ -82,6 +85,12 @@ class Field:
         if self.value in found or (self.value is None and any(found)):
             return ""
         return f"{self.path} is {', '.join(found)}" if found else f"{self.path} is not there"
+
+
+def _is_behind(view: ObjectView) -> bool:
+    """What is said of an owner's status may be of the template before."""
+    observed = (view.status or {}).get("observedGeneration")
+    return view.kind.plural in OWNERS and isinstance(observed, int) and observed < view.generation
 
 
 Goal = Created | Deleted | Condition | Field

@@ -74,13 +74,10 @@ class Binder:
             return False
         uid, epoch = self._random.uid(), next_epoch(inputs)
         binding = new_binding(inputs, waiting.spec, placed.node, epoch, uid, placed.grants)
-        if inputs.pull_secrets.usable:
-            copies = self._sealer.copies(
-                ref.namespace, inputs.pull_secrets.usable, task_uid=inputs.uid, node=placed.node
-            )
-            binding = binding.model_copy(update={"sealed": copies})
+        binding = self._sealer.with_copies(binding, inputs.config)
+        binding = binding.model_copy(update={"discovery": self._inputs.discovery(ref.namespace)})
         status = _bound_status(inputs, binding, waiting, now)
-        bind = Bind(ref, inputs.spec.mod_revision, inputs.status, status, binding, waiting.replaces)
+        bind = Bind(ref, waiting.reads, inputs.status, status, binding, waiting.replaces)
         self._view.nodes[placed.node].usage.assume(inputs.uid, placed.grants)
         self._assumed[ref] = (placed.node, inputs.uid)
         self._outbox.note(ref, inputs.uid, EventNote("Normal", "Scheduled", f"bound to {placed.node}"), now)
@@ -141,6 +138,7 @@ def _bound_status(inputs: TaskInputs, binding: Binding, waiting: Waiting, now: f
     )
     return TaskStatus(
         uid=inputs.uid,
+        owner=inputs.owner,
         observed_generation=binding.generation,
         node=binding.node,
         previous_node=waiting.replaces.value.node if waiting.replaces else "",
@@ -157,7 +155,7 @@ def _bound_status(inputs: TaskInputs, binding: Binding, waiting: Waiting, now: f
 
 
 def _rejected_status(inputs: TaskInputs, generation: int, message: str, now: float) -> TaskStatus:
-    old = inputs.own_status or TaskStatus(uid=inputs.uid)
+    old = inputs.own_status or TaskStatus(uid=inputs.uid, owner=inputs.owner)
     condition = Condition(
         type="Scheduled",
         status="False",

@@ -1,29 +1,45 @@
 """From the view to the pure planners' inputs. Whatever can't be read makes its object's inputs None: frozen."""
 
 import hashlib
+from collections.abc import Callable
+from typing import Any
 
+from controller.evicting import Evicting
+from controller.owners import Owners
 from controller.reconcilers.node import NodeInputs
+from controller.reconcilers.owner_inputs import OwnerInputs
 from controller.reconcilers.policy import PolicyInputs
-from controller.reconcilers.pull_secrets import NO_SECRETS
 from controller.reconcilers.rollup import NodeHealth
+from controller.reconcilers.strays import Strays
+from controller.reconcilers.task_config import NO_CONFIG, TaskConfig
 from controller.reconcilers.task_inputs import TaskInputs
 from controller.records import NodeRecord, TaskRecord
+from controller.scheduler.snapshot import NodeView
 from controller.sealing import Sealer, node_key_of
 from controller.view import View
 from schemas.admission import Admitted, Denied, Policy, admit
 from schemas.keys import ObjectRef
 from schemas.kinds import BY_PLURAL
 from schemas.meta import Model
-from schemas.task import Task, template_hash
+from schemas.needs import takes_any
+from schemas.owned import Endpoints
+from schemas.task import Task, TaskSpec, template_hash
 from schemas.versioned import Versioned
 from sealing.keys import key_id
 from store.codec import Unreadable
+
+MAX_DISCOVERED = 200  # deployments a namespace: each binding carries their addresses, some 70 bytes each
 
 
 class InputsOf:
     """Builds inputs; owns what is derived: node health by this leader's own clock, verdicts by revision."""
 
-    def __init__(self, view: View, sealer: Sealer | None = None) -> None:
+    def __init__(
+        self,
+        view: View,
+        sealer: Sealer | None = None,
+        nodes: Callable[[], tuple[NodeView, ...]] = tuple,
+    ) -> None:
         self._view = view
         self._sealer = sealer or Sealer(view, None)
         self._down_since: dict[str, float] = {}
@@ -32,6 +48,23 @@ class InputsOf:
         self._hashes: dict[str, tuple[str, str]] = {}
         self._templates: dict[ObjectRef, tuple[int, str]] = {}
         self._policy: Policy | None = None
+        self._shared_verdicts: dict[tuple[str, int], tuple[int, Admitted | Denied]] = {}
+        self._denials: dict[ObjectRef, tuple[int, tuple[str, ...]]] = {}
+        self.owners = Owners(view, self._health, nodes, self._denied)
+        self.evicting = Evicting(view, self._health)
+
+    def of_owner(self, ref: ObjectRef) -> OwnerInputs[Any, Any] | Strays | None:
+        """Return what is to be looked at next about an owner: first what older objects of its name left."""
+        return self.owners.strays(ref) or self.owners.inputs(ref)
+
+    def _denied(self, ref: ObjectRef, revision: int, task: Task) -> tuple[str, ...]:
+        """Return why tasks of an owner's template may not run; asked once a revision of its spec."""
+        known = self._denials.get(ref)
+        if known is None or known[0] != revision:
+            verdict = admit(task, self._admission_policy())
+            reasons = verdict.reasons if isinstance(verdict, Denied) else ()
+            known = self._denials[ref] = (revision, reasons)
+        return known[1]
 
     def of_task(self, ref: ObjectRef) -> TaskInputs | None:
         """Return the inputs of a task, None when there is nothing about it or something can't be read."""
@@ -56,13 +89,50 @@ class InputsOf:
             incarnation=cluster.value.incarnation,
             access_hash=self.access_hash(ref.namespace),
             known_template=self._template(ref, spec) if spec else "",
-            pull_secrets=self._sealer.pull_secrets(ref.namespace, spec.value.spec) if spec else NO_SECRETS,
+            is_owned=record.is_owned,
+            owner=record.owner,
+            endpoints=self._endpoints(record),
+            evict=record.evict if isinstance(record.evict, Versioned) else None,
+            evicted=self.evicting.evicted(ref),
+            config=self._config(ref.namespace, spec.value.spec) if spec else NO_CONFIG,
         )
+
+    def _config(self, namespace: str, spec: TaskSpec) -> TaskConfig:
+        """Return how it stands with what a task takes; most take nothing, and need no measuring."""
+        if not takes_any(spec):
+            return NO_CONFIG
+        return self._sealer.config_of(namespace, spec, len(spec.to_bytes()))
+
+    def discovery(self, namespace: str) -> dict[str, str]:
+        """Return variables that say where the deployments of a namespace are reached: first ready address of each."""
+        known = self._view.workloads.endpoints.items()
+        lists = {
+            ref.name: slot.value
+            for ref, slot in known
+            if ref.namespace == namespace and isinstance(slot, Versioned)
+        }
+        found: dict[str, str] = {}
+        for name, endpoints in sorted(lists.items(), key=lambda each: each[0])[:MAX_DISCOVERED]:
+            first = next((each for each in endpoints.addresses if each.ports), None)
+            if first is not None:
+                stem = f"BERTH_{name.upper().replace('-', '_').replace('.', '_')}"
+                found |= {f"{stem}_HOST": first.ip, f"{stem}_PORT": str(first.ports[0].host_port)}
+        return found
+
+    def _endpoints(self, record: TaskRecord) -> Versioned[Endpoints] | None:
+        """Return the list of addresses that the task is on, if it is on one."""
+        owner = self._view.workloads.owner_ref(record)
+        found = self._view.workloads.endpoints.get(owner) if owner is not None else None
+        if not isinstance(found, Versioned):
+            return None
+        listed = any(each.task == record.ref.name for each in found.value.addresses)
+        return found if listed else None
 
     def _template(self, ref: ObjectRef, spec: Versioned[Task]) -> str:
         known = self._templates.get(ref)
         if known is None or known[0] != spec.mod_revision:
-            known = self._templates[ref] = (spec.mod_revision, template_hash(spec.raw["spec"]))
+            shared = self._view.workloads.task_template_hash(self._view.task(ref))
+            known = self._templates[ref] = (spec.mod_revision, shared or template_hash(spec.raw["spec"]))
         return known[1]
 
     def _verdict(self, ref: ObjectRef, spec: Versioned[Task]) -> Admitted | Denied | None:
@@ -70,7 +140,19 @@ class InputsOf:
             return None
         known = self._verdicts.get(ref)
         if known is None or known[0] != spec.mod_revision:
-            known = self._verdicts[ref] = (spec.mod_revision, admit(spec.value, self._admission_policy()))
+            known = self._verdicts[ref] = (spec.mod_revision, self._admit(ref, spec.value))
+        return known[1]
+
+    def _admit(self, ref: ObjectRef, task: Task) -> Admitted | Denied:
+        """Ask admission; once for all tasks of one kept template, as it asks for the spec and the namespace only."""
+        kept = self._view.workloads.shared_template(self._view.task(ref))
+        if kept is None:
+            return admit(task, self._admission_policy())
+        place = (kept.value.owner.uid, kept.value.number)
+        known = self._shared_verdicts.get(place)
+        if known is None or known[0] != kept.mod_revision:
+            known = (kept.mod_revision, admit(task, self._admission_policy()))
+            self._shared_verdicts[place] = known
         return known[1]
 
     def _names_unreadable(self, ref: ObjectRef, task: Task) -> bool:
@@ -96,6 +178,8 @@ class InputsOf:
         """Forget verdicts: a namespace, queue or priority class changed."""
         self._policy = None
         self._verdicts.clear()
+        self._shared_verdicts.clear()
+        self._denials.clear()
 
     def refresh_node(self, name: str, now: float) -> bool:
         """Take a changed node in; say whether its health differs. `now` starts the count of a node that went."""
@@ -107,6 +191,8 @@ class InputsOf:
         health = self._health_of(record)
         changed = self._health.get(name) != health
         self._health[name] = health
+        for ref in self._view.tasks_on(name) if changed else ():
+            self._view.tasks[ref].derived = None
         return changed
 
     def _health_of(self, record: NodeRecord) -> NodeHealth:
@@ -152,6 +238,7 @@ class InputsOf:
             fence=record.fence if isinstance(record.fence, Versioned) else None,
             has_sites=bool(record.usage.sites) or self._runs_unbound(record.name),
             incarnation=cluster.value.incarnation,
+            drain=self.evicting.work_of(ref.name),
         )
 
     def _runs_unbound(self, node: str) -> bool:
@@ -166,7 +253,8 @@ class InputsOf:
 
     def of_policy(self, ref: ObjectRef) -> PolicyInputs | None:
         """Return the inputs of a namespace, queue or priority class."""
-        record = self._view.policies.get(ref) or self._view.secrets.get(ref)
+        others = self._view.workloads.objects
+        record = self._view.policies.get(ref) or self._view.secrets.get(ref) or others.get(ref)
         if record is None or isinstance(record.spec, Unreadable):
             return None
         spec = record.spec
@@ -183,9 +271,10 @@ class InputsOf:
 
     def _users(self, ref: ObjectRef) -> tuple[ObjectRef, ...]:
         """A Secret may go at any time, as in Kubernetes: who names it waits. A namespace goes when it is empty."""
-        if ref.plural == "secrets":
+        if ref.plural in ("secrets", "configmaps", "disruptionbudgets"):
             return ()
-        within = (secret for secret in self._view.secrets if secret.namespace == ref.name)
+        others = (*self._view.secrets, *self._view.workloads.objects, *self._view.workloads.owners())
+        within = {other for other in others if other.namespace == ref.name}
         secrets = sorted(within) if ref.plural == "namespaces" else []
         tasks = (task for task, record in sorted(self._view.tasks.items()) if self._uses(record, ref))
         return (*tasks, *secrets)
@@ -213,7 +302,18 @@ class InputsOf:
             slot = self._view.task(ref).status
         elif ref.plural == "nodes" and ref.name in self._view.nodes:
             slot = self._view.nodes[ref.name].status
+        elif ref in self._view.workloads.objects:
+            slot = self._view.workloads.objects[ref].status
         return slot if isinstance(slot, Versioned) else None
+
+    def composed(self, ref: ObjectRef) -> dict[str, Any]:
+        """Return the JSON of something owned, as a spec of its own would be."""
+        if ref.plural == "tasks":
+            slot: object = self._view.task(ref).spec
+        else:
+            slot = self._view.workloads.objects[ref].spec
+        assert isinstance(slot, Versioned), "what can't be read is not let go"
+        return dict(slot.raw)
 
     @staticmethod
     def kind_of(ref: ObjectRef) -> str:

@@ -8,17 +8,25 @@ A term owns its queue, ledger, timers and assumptions; a new leader starts with 
 
 import logging
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from controller.binder import Binder
 from controller.inputs import InputsOf
-from controller.outbox import Outbox
+from controller.outbox import Outbox, subjects_of
+from controller.reconcilers.budget import plan_budget
+from controller.reconcilers.cronjob import plan_cronjob
+from controller.reconcilers.daemonset import plan_daemonset
+from controller.reconcilers.deployment import plan_deployment
+from controller.reconcilers.job import plan_job
 from controller.reconcilers.node import plan_node
+from controller.reconcilers.owner_inputs import OwnerInputs
 from controller.reconcilers.plan import Plan
 from controller.reconcilers.policy import plan_policy
 from controller.reconcilers.recovery import is_of_old_incarnation, rebuild_task
+from controller.reconcilers.strays import Strays, plan_strays
 from controller.reconcilers.task import plan_task
 from controller.recorder import Recorder
 from controller.recovery import Recovery
@@ -28,8 +36,10 @@ from controller.scheduling import Scheduling
 from controller.sealing import Sealer
 from controller.source import Random
 from controller.view import View
+from controller.workloads import MODELS
 from controller.workqueue import WorkQueue
 from controller.writer import Writer
+from controller.writes import touched
 from schemas.keys import Keys, ObjectRef, cluster_ref
 from schemas.meta import find_condition
 from schemas.status import TaskStatus
@@ -45,6 +55,15 @@ log = logging.getLogger(__name__)
 MANY_NODES = 50  # from so many on, a cycle costs enough that tasks are gathered for it
 CYCLE_PAUSE_S = 50e-6  # a node; a cycle looks at each, which takes some 10 microseconds
 KEYS_A_STEP = 500  # so that one step stays short and writes flow meanwhile
+
+
+PLANNERS: Mapping[str, Callable[[OwnerInputs[Any, Any], float], Plan]] = {
+    "deployments": plan_deployment,
+    "daemonsets": plan_daemonset,
+    "jobs": plan_job,
+    "cronjobs": plan_cronjob,
+}
+RELEASING = frozenset({"secrets", *MODELS})  # kinds of a namespace, which may go when they are gone
 
 
 @dataclass(slots=True)
@@ -82,8 +101,12 @@ class Term:
         self._queue: WorkQueue[ObjectRef] = WorkQueue(random.Random(random_source.seed))
         self._scheduling = Scheduling(policy)
         self._sealer = Sealer(view, key_pair)
-        self._inputs = InputsOf(view, self._sealer)
-        self._outbox = Outbox(fence, keys, writer, recorder, self._inputs)
+        self._inputs = InputsOf(view, self._sealer, lambda: self._scheduling.nodes.all(view))
+        self._evicting = self._inputs.evicting
+        self._outbox = Outbox(fence, keys, writer, recorder, self._inputs, random_source)
+        self._behind: dict[
+            ObjectRef, set[ObjectRef]
+        ] = {}  # what is written about -> who plans once that is seen
         self._binder = Binder(view, keys, self._inputs, self._outbox, random_source, self._sealer)
         self._recovery = Recovery(
             view,
@@ -110,13 +133,17 @@ class Term:
             self._queue.add(cluster_ref("nodes", name))
         for ref in sorted(self._view.tasks):
             self._queue.add(ref)
-        for ref in sorted((*self._view.policies, *self._view.secrets)):
+        for ref in sorted((*self._view.policies, *self._view.secrets, *self._view.workloads.objects)):
+            self._queue.add(ref)
+        for ref in self._view.workloads.owners():
             self._queue.add(ref)
 
     # Taking changes in
 
     def changed(self, change: Change, dirty: Iterable[ObjectRef], now: float) -> None:
         """Take in that the view has applied `change`, and which objects it touches."""
+        dirty = tuple(dirty)
+        self._evicting.changed(dirty)
         for ref in dirty:
             self._queue.add(ref)
             if ref.plural == "tasks":
@@ -124,7 +151,7 @@ class Term:
                     self._release_policies()
             elif ref.plural == "nodes":
                 self._node_changed(ref.name, now)
-            elif ref.plural == "secrets":
+            elif ref.plural in RELEASING:
                 self._release_policies()
             elif ref.plural in ("namespaces", "queues", "priorityclasses"):
                 self._policy_is_new = True
@@ -132,11 +159,17 @@ class Term:
             self._incarnation_changed(now)
 
     def _node_changed(self, name: str, now: float) -> None:
+        self._evicting.changed((cluster_ref("nodes", name),))
         if self._inputs.refresh_node(name, now):
             for ref in self._view.tasks_on(name):
                 self._queue.add(ref)
+                owner = self._view.workloads.owner_ref(self._view.task(ref))
+                if owner is not None:
+                    self._queue.add(owner)
         if self._scheduling.nodes.refresh(self._view.nodes[name], self._incarnation):
             self._scheduling.cure(Cure.NODE_CHANGED)
+            for record in self._view.workloads.of("daemonsets"):
+                self._queue.add(record.ref)
 
     def _policy_changed(self) -> None:
         """Admission may answer otherwise now; only tasks that wait or were denied can be affected."""
@@ -146,7 +179,7 @@ class Term:
             status = record.status
             if not isinstance(status, Versioned) or not status.value.node or _is_denied(status.value):
                 self._queue.add(ref)
-        for ref in self._view.policies:
+        for ref in (*self._view.policies, *self._view.workloads.owners()):
             self._queue.add(ref)
 
     def _release_policies(self) -> None:
@@ -160,7 +193,7 @@ class Term:
         for name in self._view.nodes:
             self._node_changed(name, now)
             self._queue.add(cluster_ref("nodes", name))
-        for ref in self._view.tasks:
+        for ref in (*self._view.tasks, *self._view.workloads.owners()):
             self._queue.add(ref)
 
     @property
@@ -191,38 +224,48 @@ class Term:
         if self._policy_is_new:
             self._policy_changed()
         self._notice_freed()
+        for ref in self._evicting.step(now, self._outbox.ledger.is_busy, self._outbox.note):
+            self._queue.add(ref)
         more = self._plan_some(now)
         self._has_looked = self._has_looked or not more
         if self._has_looked and now >= self._cycle_at:
             self._schedule(now)
         if more:
             return now
-        timers = (self._queue.next_due(), self._cycle_at if now < self._cycle_at else None)
+        timers = (
+            self._queue.next_due(),
+            self._evicting.next_due(),
+            self._cycle_at if now < self._cycle_at else None,
+        )
         return min((timer for timer in timers if timer is not None), default=None)
 
     def _settle(self, now: float) -> None:
         """Take the outcomes of writes in."""
-        for ref, outcome in self._outbox.outcomes():
+        for write, outcome in self._outbox.outcomes():
+            subjects = subjects_of(write)
+            self._evicting.changed(subjects)
             match outcome:
                 case Applied(revision):
-                    self._outbox.ledger.settled(ref, revision)
-                    self._queue.forget(ref)
+                    for subject in subjects:
+                        self._outbox.ledger.settled(subject, revision)
+                    self._queue.forget(subjects[0])
                 case Conflict():
                     self.counters.conflicts += 1
-                    self._not_written(ref, now)
+                    self._not_written(subjects, now)
                 case FencedOff():
                     self.fenced_off = True
-                    self._not_written(ref, now)
+                    self._not_written(subjects, now)
                 case Unknown(error):
-                    log.warning("write has no answer subject=%s error=%s", ref, error)
+                    log.warning("write has no answer subject=%s error=%s", subjects[0], error)
                     self.lost_track = self.lost_track or isinstance(error, OutcomeUnknown)
-                    self._not_written(ref, now)
+                    self._not_written(subjects, now)
 
-    def _not_written(self, ref: ObjectRef, now: float) -> None:
+    def _not_written(self, subjects: tuple[ObjectRef, ...], now: float) -> None:
         """Forget what was assumed, and look again after a backoff, when the cache has caught up."""
-        self._outbox.ledger.settled(ref, None)
-        self._binder.forget(ref)
-        self._queue.retry(ref, now)
+        for subject in subjects:
+            self._outbox.ledger.settled(subject, None)
+        self._binder.forget(subjects[0])
+        self._queue.retry(subjects[0], now)
 
     def _see(self, revision: int) -> None:
         seen, ready = self._outbox.ledger.reached(revision)
@@ -230,6 +273,8 @@ class Term:
             self._binder.forget(ref)
         for ref in ready:
             self._queue.add(ref)
+            for waiting in sorted(self._behind.pop(ref, ())):
+                self._queue.add(waiting)
 
     def _notice_freed(self) -> None:
         """Try parked tasks again that fit a node which got something back."""
@@ -262,6 +307,8 @@ class Term:
         if plan is None:
             self._scheduling.drop(ref)
             return
+        if self._is_behind(plan):
+            return
         self.counters.planned += 1
         if not plan.intents:
             self._queue.forget(ref)
@@ -273,6 +320,13 @@ class Term:
         elif plan.waiting is None:
             self._scheduling.drop(ref)
 
+    def _is_behind(self, plan: Plan) -> bool:
+        """Say whether something is under way about what else the plan writes: then it is made anew after that."""
+        others = [other for other in touched(plan) if self._outbox.ledger.blocks(other)]
+        for other in others:
+            self._behind.setdefault(other, set()).add(plan.ref)
+        return bool(others)
+
     def _plan(self, ref: ObjectRef, now: float) -> Plan | None:
         match ref.plural:
             case "tasks":
@@ -283,9 +337,20 @@ class Term:
             case "nodes":
                 node_inputs = self._inputs.of_node(ref)
                 return plan_node(node_inputs, now) if node_inputs else None
+            case "deployments" | "daemonsets" | "jobs" | "cronjobs":
+                return self._plan_owner(ref, now)
+            case "disruptionbudgets":
+                budget_inputs = self._evicting.budget(ref)
+                return plan_budget(budget_inputs, now) if budget_inputs else None
             case _:
                 policy_inputs = self._inputs.of_policy(ref)
                 return plan_policy(policy_inputs, now) if policy_inputs else None
+
+    def _plan_owner(self, ref: ObjectRef, now: float) -> Plan | None:
+        inputs = self._inputs.of_owner(ref)
+        if inputs is None:
+            return None
+        return plan_strays(inputs) if isinstance(inputs, Strays) else PLANNERS[ref.plural](inputs, now)
 
     # Scheduling
 

@@ -38,6 +38,10 @@ class Ledger:
             return True
         return False
 
+    def is_busy(self, ref: ObjectRef) -> bool:
+        """Say whether a write about `ref` is under way, or not seen yet."""
+        return ref in self._under_way or ref in self._seen_at
+
     def reached(self, revision: int) -> tuple[list[ObjectRef], list[ObjectRef]]:
         """Take in that the cache is at `revision`; return (objects whose writes are seen, those to look at again)."""
         seen = []

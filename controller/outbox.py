@@ -9,10 +9,11 @@ from types import MappingProxyType
 
 from controller.inputs import InputsOf
 from controller.ledger import Ledger
-from controller.reconcilers.plan import EventNote, Plan, PutTaskStatus
+from controller.reconcilers.plan import EventNote, Plan, PutOwnerStatus, PutTaskStatus
 from controller.recorder import EVENT_REF, Recorder
+from controller.source import Random
 from controller.writer import Writer
-from controller.writes import write_of
+from controller.writes import Stamps, write_of
 from schemas.keys import Keys, ObjectRef
 from schemas.meta import Model
 from store.api import Put
@@ -29,7 +30,13 @@ class Outbox:
     """The writes and events of one term."""
 
     def __init__(
-        self, fence: Fence, keys: Keys, writer: Writer, recorder: Recorder, inputs: InputsOf
+        self,
+        fence: Fence,
+        keys: Keys,
+        writer: Writer,
+        recorder: Recorder,
+        inputs: InputsOf,
+        source: Random,
     ) -> None:
         self.fence = fence
         self.ledger = Ledger()
@@ -37,6 +44,7 @@ class Outbox:
         self._writer = writer
         self._recorder = recorder
         self._inputs = inputs
+        self._random = source
 
     def submit(
         self,
@@ -53,18 +61,22 @@ class Outbox:
         for op in write.ops:
             if isinstance(op, Put) and op.key in models:
                 self._inputs.expect(op.key, op.value, models[op.key], settles=settles)
-        self.ledger.sent(ref)
+        for subject in subjects_of(write):
+            self.ledger.sent(subject)
         self._writer.submit(self.fence, [write])
 
     def submit_plan(self, plan: Plan, now: float) -> None:
         """Hand over what a plan wants, and tell what it tells."""
         for note in plan.events:
             self.note(plan.ref, plan.uid, note, now)
-        write = write_of(plan, self._keys, self._inputs.status_of(plan.ref))
+        stamps = Stamps(self._random.uid, self._inputs.composed, now)
+        write = write_of(plan, self._keys, self._inputs.status_of(plan.ref), stamps)
         if write is not None:
-            statuses = [each for each in plan.intents if isinstance(each, PutTaskStatus)]
-            models = {self._keys.status(plan.ref): each.status for each in statuses}
-            rolled_up = len(statuses) == len(plan.intents) and all(each.status.node for each in statuses)
+            statuses = [each for each in plan.intents if isinstance(each, PutTaskStatus | PutOwnerStatus)]
+            models: dict[str, Model] = {self._keys.status(plan.ref): each.status for each in statuses}
+            rolled_up = len(statuses) == len(plan.intents) and all(
+                isinstance(each, PutTaskStatus) and each.status.node for each in statuses
+            )
             settles = (
                 rolled_up and plan.waiting is None
             )  # of a task without a place it may be the first step only
@@ -75,7 +87,7 @@ class Outbox:
         log.info("event object=%s reason=%s message=%s", ref, note.reason, note.message)
         self._recorder.note(ref, self._inputs.kind_of(ref), uid, note, now)
 
-    def outcomes(self) -> list[tuple[ObjectRef, Outcome]]:
+    def outcomes(self) -> list[tuple[Write, Outcome]]:
         """Take the outcomes of this term's writes; of events only that somebody else leads."""
         found = []
         for order, outcome in self._writer.results():
@@ -86,7 +98,7 @@ class Outbox:
                 if isinstance(outcome, Unknown) and isinstance(outcome.error, LeaseExpired):
                     self._recorder.lease_lost()
                 continue  # nothing waits for events
-            found.append((ref, outcome))
+            found.append((order.write, outcome))
         return found
 
     def flush_events(self, now: float) -> None:
@@ -96,3 +108,8 @@ class Outbox:
     def next_due(self) -> float | None:
         """Return when events are due, None if there are none."""
         return self._recorder.next_due()
+
+
+def subjects_of(write: Write) -> tuple[ObjectRef, ...]:
+    """Return every object that a write of the outbox is about, its own first."""
+    return tuple(each for each in (write.subject, *write.touches) if isinstance(each, ObjectRef))

@@ -28,6 +28,7 @@ class _Static:
     readable: bool
     ready: bool
     cordoned: bool
+    draining: bool
     labels: tuple[tuple[str, str], ...]
     taints: tuple[Taint, ...]
     allocatable: tuple[tuple[str, int], ...]
@@ -79,7 +80,8 @@ def _static_of(record: NodeRecord, incarnation: int) -> _Static | None:
     return _Static(
         readable=not isinstance(record.spec, Unreadable),
         ready=is_ready(record, report, incarnation),
-        cordoned=bool(spec and spec.spec.unschedulable),
+        cordoned=bool(spec and (spec.spec.unschedulable or spec.spec.drain)),
+        draining=bool(spec and spec.spec.drain),
         labels=tuple(sorted(labels.items())),
         taints=spec.spec.taints if spec else (),
         allocatable=tuple(sorted(allocatable.items())),
@@ -110,6 +112,7 @@ def _node_view(record: NodeRecord, static: _Static) -> NodeView:
         name=record.name,
         ready=static.ready,
         cordoned=static.cordoned,
+        draining=static.draining,
         labels=dict(static.labels),
         taints=static.taints,
         allocatable=allocatable,

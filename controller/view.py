@@ -6,18 +6,21 @@ parsed is kept as Unreadable and freezes what it names; it is never taken for ab
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pydantic import ValidationError
 
 from controller.records import NodeRecord, PolicyRecord, SecretRecord, Site, Slot, TaskRecord
+from controller.workloads import MODELS, STATUSES, Workloads
 from schemas.binding import Binding
 from schemas.cluster import AccessToken, Cluster
+from schemas.configmap import ConfigMap
 from schemas.keys import (
     AccessKey,
     AppliedKey,
     BindingKey,
     ClusterKey,
+    EndpointsKey,
     HeartbeatKey,
     Keys,
     NodeReportKey,
@@ -26,6 +29,7 @@ from schemas.keys import (
     OwnedKey,
     ParsedKey,
     RequestKey,
+    RevisionKey,
     SpecKey,
     StatusKey,
     TaskReportKey,
@@ -34,11 +38,12 @@ from schemas.keys import (
 )
 from schemas.meta import CLUSTER_NAMESPACE, Model, ObjectMeta
 from schemas.namespace import BUILTIN_NAMESPACE, Namespace
+from schemas.needs import endpoints_taken, needs_of
 from schemas.node import Node
 from schemas.priority import PriorityClass
 from schemas.queue import BUILTIN_QUEUE, Queue
 from schemas.report import Heartbeat, NodeReport, TaskReport
-from schemas.request import DeleteRequest, FenceRequest
+from schemas.request import DeleteRequest, EvictRequest, FenceRequest
 from schemas.secret import Secret
 from schemas.state import FINISHED, ContainerState
 from schemas.status import NodeStatus, TaskStatus
@@ -75,6 +80,7 @@ class View:
         self.nodes: dict[str, NodeRecord] = {}
         self.policies: dict[ObjectRef, PolicyRecord] = {}
         self.secrets: dict[ObjectRef, SecretRecord] = {}
+        self.workloads = Workloads(keys, self._read_matching, self.tasks)
         self.access: dict[str, Slot[AccessToken]] = {}
         self.unreadable: dict[str, Unreadable] = {}
         self._expected: dict[str, _Expected] = {}
@@ -120,8 +126,21 @@ class View:
             case StatusKey(ref) if ref.plural == "nodes":
                 self._node(ref.name).status = self._read(NodeStatus, kv)
                 return (ref,)
+            case StatusKey(ref) if ref.plural in STATUSES:
+                return self.workloads.set_status(ref, kv)
+            case OwnedKey(ref) if ref.plural in ("tasks", "jobs"):
+                return self._set_owned(ref, kv)
+            case RevisionKey():
+                return self.workloads.set_revision(key, kv)
+            case EndpointsKey(namespace, name):
+                ref = ObjectRef("deployments", namespace, name)
+                return (*self.workloads.set_endpoints(ref, kv), *self._users_of(ref))
             case RequestKey(ref, "delete"):
                 return self._set_delete(ref, kv)
+            case RequestKey(ref, "evict") if ref.plural == "tasks":
+                record = self._record(ref)
+                record.evict = self._read(EvictRequest, kv)
+                return self._touched(record)
             case RequestKey(ref, "fence") if ref.plural == "nodes":
                 self._node(ref.name).fence = self._read(FenceRequest, kv)
                 return (ref,)
@@ -164,6 +183,12 @@ class View:
         self.unreadable[kv.key] = raw
         return raw
 
+    def _read_matching(
+        self, model: type[M], kv: KeyValue | None, matches: Callable[[M], bool] | None = None
+    ) -> Slot[M]:
+        slot = self._read(model, kv)
+        return self._matching(kv, slot, matches) if matches else slot
+
     def _readable(self, value: M, kv: KeyValue) -> Versioned[M]:
         self.unreadable.pop(kv.key, None)
         return Versioned(value, RawJson(kv.value), kv.create_revision, kv.mod_revision, kv.version)
@@ -183,15 +208,22 @@ class View:
         return expected is not None and kv is not None and expected.settles and expected.value == kv.value
 
     def _record(self, ref: ObjectRef) -> TaskRecord:
+        """Return the record of a task that is about to change."""
         record = self.tasks.get(ref)
         if record is None:
             record = self.tasks[ref] = TaskRecord(ref)
+            self.workloads.names.add(ref)
+        record.derived = None
         return record
 
     def _touched(self, record: TaskRecord) -> tuple[ObjectRef, ...]:
-        if record.is_empty:
-            self.tasks.pop(record.ref, None)
-        return (record.ref,)
+        return (record.ref, *self._owners(record))
+
+    def _owners(self, record: TaskRecord) -> tuple[ObjectRef, ...]:
+        """Drop a record of which nothing is left; return the owners that a change of it concerns."""
+        if record.is_empty and self.tasks.pop(record.ref, None) is not None:
+            self.workloads.names.remove(record.ref)
+        return self.workloads.owners_of(record)
 
     def _node(self, name: str) -> NodeRecord:
         record = self.nodes.get(name)
@@ -202,10 +234,15 @@ class View:
     def _set_spec(self, ref: ObjectRef, kv: KeyValue | None) -> tuple[ObjectRef, ...]:
         if ref.plural == "tasks":
             record = self._record(ref)
-            record.spec = self._matching(
+            record.written = self._matching(
                 kv, self._read(Task, kv, decode_object), lambda v: _names(v.metadata, ref)
             )
+            self.workloads.compose_task(record)
             return self._touched(record)
+        if ref.plural in MODELS:
+            slot = self._read(MODELS[ref.plural], kv, decode_object)
+            dirty = self.workloads.set_spec(ref, self._matching(kv, slot, lambda v: _is_named(v, ref)))
+            return (*dirty, *self._users_of(ref)) if ref.plural == "configmaps" else dirty
         if ref.plural == "secrets":
             return self._set_secret(ref, kv)
         if ref.namespace != CLUSTER_NAMESPACE:
@@ -223,14 +260,34 @@ class View:
             del self.policies[ref]
         return (ref,)
 
+    def _set_owned(self, ref: ObjectRef, kv: KeyValue | None) -> tuple[ObjectRef, ...]:
+        """Take in what an owner wrote of something that it made."""
+        if ref.plural == "jobs":
+            return self.workloads.set_owned_job(ref, kv)
+        record = self._record(ref)
+        record.owned = self.workloads.read_owned(ref, kv)
+        self.workloads.compose_task(record)
+        return self._touched(record)
+
     def _set_secret(self, ref: ObjectRef, kv: KeyValue | None) -> tuple[ObjectRef, ...]:
         """Take a Secret in; it concerns itself and the tasks that name it."""
         secret = self.secrets.setdefault(ref, SecretRecord(ref))
         secret.spec = self._matching(kv, self._read(Secret, kv, decode_object), lambda v: _is_named(v, ref))
         if secret.spec is None and secret.delete is None:
             del self.secrets[ref]
-        users = (task for task, record in self.tasks.items() if _pulls_with(record, ref))
-        return (ref, *sorted(users))
+        return (ref, *self._users_of(ref))
+
+    def _users_of(self, ref: ObjectRef) -> list[ObjectRef]:
+        """Return the tasks that take something of a ConfigMap, a Secret or a deployment's endpoints."""
+        return sorted(task for task, record in self.tasks.items() if _takes(record, ref))
+
+    def config_map(self, ref: ObjectRef) -> Slot[ConfigMap]:
+        """Return what is stored of a ConfigMap."""
+        record = self.workloads.objects.get(ref)
+        slot = record.written if record is not None else None
+        if slot is None or isinstance(slot, Unreadable):
+            return slot
+        return cast(Versioned[ConfigMap], slot)  # its plural says so
 
     def _set_status(self, ref: ObjectRef, kv: KeyValue | None) -> tuple[ObjectRef, ...]:
         record = self._record(ref)
@@ -249,7 +306,7 @@ class View:
         for site in {before, after} - {None}:
             assert site is not None
             self._account(site)
-        return () if is_settled else self._touched(record)
+        return self._owners(record) if is_settled else self._touched(record)
 
     def _matching(self, kv: KeyValue | None, slot: Slot[M], matches: Callable[[M], bool]) -> Slot[M]:
         """A value that names another object than its key does is somebody's mistake: unreadable."""
@@ -267,6 +324,8 @@ class View:
             record = self._record(ref)
             record.delete = slot
             return self._touched(record)
+        if ref.plural in MODELS:
+            return self.workloads.set_delete(ref, slot)
         if ref.plural == "nodes":
             self._node(ref.name).delete = slot
         elif ref.plural == "secrets":
@@ -309,6 +368,8 @@ class View:
         reported = self._node(site[0]).reported
         reported.discard(site[1]) if readable is None else reported.add(site[1])
         self._account(site)
+        if record is not None and readable is not None and readable.value.final:
+            dirty += self._owners(record)
         return dirty + thawed
 
     def _freeze(self, uid: str, text: str, *, frozen: bool) -> tuple[ObjectRef, ...]:
@@ -404,11 +465,14 @@ def _names(metadata: ObjectMeta, ref: ObjectRef) -> bool:
     return (metadata.name, namespace) == (ref.name, ref.namespace)
 
 
-def _pulls_with(record: TaskRecord, secret: ObjectRef) -> bool:
-    """Say whether the task names this Secret."""
-    if record.ref.namespace != secret.namespace or not isinstance(record.spec, Versioned):
+def _takes(record: TaskRecord, ref: ObjectRef) -> bool:
+    """Say whether the task names this ConfigMap, Secret or deployment."""
+    if record.ref.namespace != ref.namespace or not isinstance(record.spec, Versioned):
         return False
-    return any(each.name == secret.name for each in record.spec.value.spec.image_pull_secrets)
+    if ref.plural == "deployments":
+        return ref.name in endpoints_taken(record.spec.value.spec)
+    needs = needs_of(record.spec.value.spec)
+    return ref.name in (needs.secrets if ref.plural == "secrets" else needs.config_maps)
 
 
 def _is_named(value: Model, ref: ObjectRef) -> bool:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from schemas.defaults import effective_spec, reschedule_after_s, stop_after_s
 from schemas.namespace import Namespace
 from schemas.priority import PriorityClass
+from schemas.probe_checks import probe_faults
 from schemas.quantity import format_duration, format_quantity
 from schemas.queue import Queue
-from schemas.task import Task, TaskSpec
+from schemas.roles import Role, init_role
+from schemas.task import Container, Task, TaskSpec
 
 MIN_STOP_AFTER_S = 15.0  # the agent's lease
 EXACTLY_ONE_MARGIN_S = 10.0  # for the agent to notice, and for clocks that run at different speeds
@@ -51,11 +53,45 @@ def admit(task: Task, policy: Policy) -> Admitted | Denied:
     return Denied(reasons) if reasons else Admitted(spec)
 
 
-def _supported(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
-    if len(spec.containers) > 1:
-        yield "spec.containers: more than one container is not supported yet"
-    if spec.init_containers:
-        yield "spec.initContainers: init containers are not supported yet"
+def _at(spec: TaskSpec) -> Iterator[tuple[str, Container]]:
+    """Yield every container with the path of its field."""
+    for index, container in enumerate(spec.containers):
+        yield f"spec.containers[{index}]", container
+    for index, container in enumerate(spec.init_containers):
+        yield f"spec.initContainers[{index}]", container
+
+
+def _containers(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
+    """What a container may have depends on what it is there for; names are unique in the task."""
+    names = [container.name for _, container in _at(spec)]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"spec: container name {name} appears twice; each container and init container needs its own"
+    for index, container in enumerate(spec.containers):
+        if container.restart_policy is not None:
+            yield (
+                f"spec.containers[{index}].restartPolicy: only an init container may have one, which makes it "
+                "a sidecar; for main containers write spec.restartPolicy"
+            )
+    for index, container in enumerate(spec.init_containers):
+        if init_role(container) is Role.INIT:
+            yield from _init_container(f"spec.initContainers[{index}]", container)
+
+
+def _init_container(path: str, container: Container) -> Iterator[str]:
+    """One that runs to its end before the others start has nothing to be asked, and serves nobody."""
+    fields = {
+        "ports": container.ports,
+        "startupProbe": container.startup_probe,
+        "livenessProbe": container.liveness_probe,
+        "readinessProbe": container.readiness_probe,
+        "lifecycle": container.lifecycle,
+    }
+    for field, value in fields.items():
+        if value:
+            yield (
+                f"{path}.{field}: an init container that runs to its end can't have it; "
+                "remove it, or make it a sidecar with restartPolicy: Always"
+            )
 
 
 def _queue(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
@@ -88,10 +124,10 @@ def _host_access(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterat
                 f"spec.volumes[{index}].hostPath.path: namespace {name} does not allow {path}; "
                 f"an admin adds it to spec.hostPaths of namespace/{name}"
             )
-    for index, container in enumerate(spec.containers):
+    for where, container in _at(spec):
         if container.privileged and not namespace.spec.privileged:
             yield (
-                f"spec.containers[{index}].privileged: namespace {name} does not allow it; "
+                f"{where}.privileged: namespace {name} does not allow it; "
                 f"an admin sets spec.privileged of namespace/{name}"
             )
 
@@ -102,48 +138,52 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def _resources(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
-    for index, container in enumerate(spec.containers):
+    for where, container in _at(spec):
         for name, asked in container.resources.requests.items():
             limit = container.resources.limits.get(name)
             if limit is not None and asked > limit:
                 yield (
-                    f"spec.containers[{index}].resources: request {name}={format_quantity(name, asked)} "
+                    f"{where}.resources: request {name}={format_quantity(name, asked)} "
                     f"is above its limit {format_quantity(name, limit)}"
                 )
 
 
 def _ports(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
     seen: set[tuple[str, int, str]] = set()
-    for index, container in enumerate(spec.containers):
+    for where, container in _at(spec):
         for port in container.ports:
             inner = ("container", port.container_port, port.protocol)
             outer = ("host", port.host_port or 0, port.protocol)
             for what in (inner, outer):
                 if what in seen and what[1]:
-                    yield f"spec.containers[{index}].ports: {what[0]} port {what[1]}/{what[2]} appears twice"
+                    yield f"{where}.ports: {what[0]} port {what[1]}/{what[2]} appears twice"
                 seen.add(what)
 
 
 def _names(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
-    for index, container in enumerate(spec.containers):
+    for where, container in _at(spec):
         names = {"env": [each.name for each in container.env]}
         names["ports"] = [each.name for each in container.ports if each.name]
         for field, found in names.items():
             for name in sorted({name for name in found if found.count(name) > 1}):
-                yield f"spec.containers[{index}].{field}: name {name} appears twice"
+                yield f"{where}.{field}: name {name} appears twice"
+
+
+def _probes(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
+    yield from probe_faults(spec)
 
 
 def _volumes(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
     names = [volume.name for volume in spec.volumes]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"spec.volumes: name {name} appears twice"
-    for index, container in enumerate(spec.containers):
+    for where, container in _at(spec):
         paths = [mount.mount_path.rstrip("/") for mount in container.volume_mounts]
         for path in sorted({path for path in paths if paths.count(path) > 1}):
-            yield f"spec.containers[{index}].volumeMounts: mountPath {path or '/'} appears twice"
+            yield f"{where}.volumeMounts: mountPath {path or '/'} appears twice"
         for mount in container.volume_mounts:
             if mount.name not in names:
-                yield f"spec.containers[{index}].volumeMounts: there is no volume named {mount.name}"
+                yield f"{where}.volumeMounts: there is no volume named {mount.name}"
 
 
 def _stop_after(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
@@ -169,13 +209,14 @@ def _exactly_one(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterat
 
 Check = Callable[[TaskSpec, Namespace, Policy], Iterator[str]]
 CHECKS: tuple[Check, ...] = (
-    _supported,
+    _containers,
     _queue,
     _priority,
     _host_access,
     _resources,
     _ports,
     _names,
+    _probes,
     _volumes,
     _stop_after,
     _exactly_one,

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from schemas.configmap import ConfigCopy
 from schemas.meta import Labels, Model
 from schemas.quantity import Amounts
 from schemas.secret import SealedCopy
@@ -72,5 +73,7 @@ class Binding(Model):
     labels: Labels = Field(default_factory=dict)
     grants: Grants = Field(default_factory=Grants)
     access_hash: str = ""  # SHA-256 of the namespace's log and exec token
+    discovery: dict[str, str] = Field(default_factory=dict)  # variables that say where other tasks are
     sealed: dict[str, SealedCopy] = Field(default_factory=dict)  # name of a Secret -> it, for this node
+    config: dict[str, ConfigCopy] = Field(default_factory=dict)  # name of a ConfigMap -> what the task takes
     spec: TaskSpec

@@ -30,7 +30,7 @@ class ConfigMap(Model):
         return self
 
 
-def config_values(config: ConfigMap) -> dict[str, bytes]:
+def config_values(config: "ConfigMap | ConfigCopy") -> dict[str, bytes]:
     """Return key -> value. Raises ValueError for binaryData that is not base64."""
     values = {key: text.encode() for key, text in config.data.items()}
     for key, encoded in config.binary_data.items():
@@ -39,6 +39,13 @@ def config_values(config: ConfigMap) -> dict[str, bytes]:
         except (binascii.Error, ValueError):
             raise ValueError(f"binaryData.{key} is not base64; write text into data instead") from None
     return values
+
+
+class ConfigCopy(Model):
+    """What a binding carries of a ConfigMap: the keys that its task takes."""
+
+    data: dict[str, str] = Field(default_factory=dict)
+    binary_data: dict[str, str] = Field(default_factory=dict)
 
 
 class KeyRef(Model):
@@ -57,8 +64,9 @@ class SourceRef(Model):
 
 
 def _check_relative(path: str) -> str:
-    if path.startswith("/") or ".." in path.split("/"):
-        raise ValueError(f"path {path!r} must be relative and without '..'")
+    parts = path.split("/")
+    if path.startswith("..") or not {"", ".", ".."}.isdisjoint(parts):
+        raise ValueError(f"path {path!r} must be relative, such as conf/app.ini, and without '..'")
     return path
 
 

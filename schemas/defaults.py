@@ -1,10 +1,11 @@
 """Defaults that depend on other fields or objects, applied on read. Fixed ones stand in the models."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from schemas.namespace import NamespaceSpec
 from schemas.priority import PriorityClass
+from schemas.roles import Role, init_role, lasting
 from schemas.task import Container, PullPolicy, ResourceRequirements, TaskSpec, Unreachable
 
 RESCHEDULE_AFTER_S = 30.0
@@ -23,6 +24,7 @@ def effective_spec(
     return spec.model_copy(
         update={
             "containers": tuple(_container(container, namespace) for container in spec.containers),
+            "init_containers": tuple(_container(container, namespace) for container in spec.init_containers),
             "priority": _priority(spec, priority_classes),
             "queue": spec.queue or namespace.default_queue,
             "unreachable": _unreachable(spec),
@@ -84,9 +86,23 @@ def stop_after_s(spec: TaskSpec) -> float:
 
 
 def task_requests(spec: TaskSpec) -> dict[str, int]:
-    """Return resource name -> amount over all containers of an effective spec."""
+    """Return resource name -> amount that an effective spec needs at once, as Kubernetes counts it.
+
+    That is the sum of all that last, or the largest step before: an init container with the sidecars that
+    were started before it.
+    """
+    total = _sum(lasting(spec))
+    for index, container in enumerate(spec.init_containers):
+        if init_role(container) is Role.INIT:
+            before = [each for each in spec.init_containers[:index] if init_role(each) is Role.SIDECAR]
+            step = _sum([*before, container])
+            total = {name: max(total.get(name, 0), step.get(name, 0)) for name in total | step}
+    return total
+
+
+def _sum(containers: Iterable[Container]) -> dict[str, int]:
     total: dict[str, int] = {}
-    for container in spec.containers:
+    for container in containers:
         for name, amount in container.resources.requests.items():
             total[name] = total.get(name, 0) + amount
     return total

@@ -21,8 +21,11 @@ FIELD_DOCS: dict[str, dict[str, str]] = {
         "spec": "What is wanted.",
     },
     "TaskSpec": {
-        "containers": "The containers, which run together on one node. This version runs exactly one.",
-        "initContainers": "Containers that run before the others, one by one. Not supported yet.",
+        "nodeName": "The one node that it may run on.",
+        "estimatedDuration": "How long it is expected to run; for the scheduler.",
+        "drainDelay": "Wait so long before the stop signal, while load balancers forget its address.",
+        "containers": "The containers, which run together on one node. All share a network.",
+        "initContainers": "Run before the others, one by one; with restartPolicy Always they stay, as sidecars.",
         "volumes": "Folders that containers can mount.",
         "restartPolicy": "When a container that ended is started again, on the same node.",
         "restartBackoff": "How long to wait before a container is started again.",
@@ -37,6 +40,12 @@ FIELD_DOCS: dict[str, dict[str, str]] = {
         "imagePullSecrets": "Secrets with credentials for the registries of its images.",
     },
     "Container": {
+        "restartPolicy": "Always, for an init container only: it is a sidecar, which starts first and stops last.",
+        "lifecycle": "What runs just after its start and before its stop.",
+        "readinessProbe": "While it fails the task is not ready: no rollout counts it, no list of addresses has it.",
+        "livenessProbe": "If it fails the container is started again.",
+        "startupProbe": "Until it succeeds the other probes wait; if it fails the container is started again.",
+        "envFrom": "All keys of ConfigMaps and Secrets as variables.",
         "name": "Name of the container, unique in the task.",
         "image": "Image to run, such as registry.example/web:1.4.",
         "command": "What to run instead of the image's entry point; no shell is involved.",
@@ -54,7 +63,11 @@ FIELD_DOCS: dict[str, dict[str, str]] = {
         "stdin": "Keep its input open, for attach -i.",
         "tty": "Give it a terminal; stdout and stderr become one.",
     },
-    "EnvVar": {"name": "Name of the variable.", "value": "Its value; nothing is expanded."},
+    "EnvVar": {
+        "valueFrom": "Take the value from a ConfigMap or a Secret.",
+        "name": "Name of the variable.",
+        "value": "Its value; nothing is expanded.",
+    },
     "ContainerPort": {
         "containerPort": "Port on which the container listens.",
         "hostPort": "Port of the node; default: a free one is allotted.",
@@ -71,6 +84,9 @@ FIELD_DOCS: dict[str, dict[str, str]] = {
         "readOnly": "The container may not write there.",
     },
     "Volume": {
+        "secret": "The keys of a Secret as files in memory.",
+        "configMap": "The keys of a ConfigMap as files.",
+        "endpoints": "The ready addresses of a deployment as files that follow every change.",
         "name": "Name that volumeMounts refer to.",
         "emptyDir": "An empty folder that lives as long as the task is on its node.",
         "hostPath": "A folder or file of the node; the namespace must allow it.",
@@ -121,6 +137,7 @@ FIELD_DOCS: dict[str, dict[str, str]] = {
         "description": "What it is for.",
     },
     "NodeSpec": {
+        "drain": "A drain that goes on; written by berth drain.",
         "taints": "What keeps tasks off the node that do not tolerate it.",
         "unschedulable": "Cordoned: what runs stays, nothing new comes.",
         "reserved": "What is kept for the host itself.",
@@ -130,10 +147,201 @@ FIELD_DOCS: dict[str, dict[str, str]] = {
         "value": "Its value.",
         "effect": "NoSchedule keeps tasks off, PreferNoSchedule only if there is room elsewhere.",
     },
+    "DisruptionBudgetSpec": {
+        "selector": "Which tasks of the namespace it is about, by their labels; an empty one means all.",
+        "minAvailable": "How many must stay available: a number, or a share such as 50%.",
+        "maxUnavailable": "How many may be unavailable: a number, or a share such as 25%.",
+    },
+    "LabelSelector": {
+        "matchLabels": "Labels that must have these values.",
+        "matchExpressions": "Further terms; all must hold.",
+    },
+    "LabelExpression": {
+        "key": "Key of the label.",
+        "operator": "In and NotIn compare with values; Exists and DoesNotExist look for the key.",
+        "values": "Values for In and NotIn.",
+    },
+    "ConfigMapVolume": {
+        "name": "Name of a ConfigMap of the same namespace.",
+        "items": "Only these keys, as these files; default: all keys.",
+        "defaultMode": "Rights of the files; in YAML write 0o644 or its decimal number.",
+        "optional": "The task also starts without it.",
+    },
+    "SecretVolume": {
+        "secretName": "Name of a Secret of the same namespace.",
+        "items": "Only these keys, as these files; default: all keys.",
+        "defaultMode": "Rights of the files; in YAML write 0o400 or its decimal number.",
+        "optional": "The task also starts without it.",
+    },
+    "EndpointsVolume": {
+        "deployment": "Name of a Deployment of the same namespace; it may come later.",
+        "port": "Name of the port for the file addresses; default: the first port.",
+    },
+    "KeyToPath": {
+        "key": "Key of the ConfigMap or Secret.",
+        "path": "File below the mount, a relative path.",
+        "mode": "Rights of this file; default: the defaultMode.",
+    },
+    "EnvFrom": {
+        "prefix": "Put before each name.",
+        "configMapRef": "The ConfigMap whose keys become variables.",
+        "secretRef": "The Secret whose keys become variables.",
+    },
+    "EnvSource": {
+        "configMapKeyRef": "A key of a ConfigMap.",
+        "secretKeyRef": "A key of a Secret.",
+    },
+    "KeyRef": {
+        "name": "Name of the ConfigMap or Secret.",
+        "key": "Which of its keys.",
+        "optional": "The variable is left out when the key is missing, and the task starts.",
+    },
+    "SourceRef": {
+        "name": "Name of the ConfigMap or Secret.",
+        "optional": "The task also starts without it.",
+    },
+    "Probe": {
+        "exec": "Run a command in the container; exit code 0 is success.",
+        "httpGet": "Ask over HTTP; a status of 200 to 399 is success.",
+        "tcpSocket": "Open a TCP connection.",
+        "initialDelaySeconds": "Wait so long after the start.",
+        "periodSeconds": "Ask so often.",
+        "timeoutSeconds": "No answer in this time is a failure.",
+        "successThreshold": "So many successes in a row are good.",
+        "failureThreshold": "So many failures in a row are bad.",
+    },
+    "Lifecycle": {
+        "postStart": "Runs just after the container has started.",
+        "preStop": "Runs before the stop signal, within the grace.",
+    },
+    "Hook": {
+        "exec": "Run a command in the container.",
+        "httpGet": "Ask over HTTP.",
+        "sleep": "Wait.",
+    },
+    "ExecAction": {
+        "command": "The command and its arguments; no shell is involved.",
+    },
+    "HttpGetAction": {
+        "path": "Path to ask for.",
+        "port": "Port of the container, by number or name.",
+        "scheme": "HTTP or HTTPS; certificates are not checked.",
+        "httpHeaders": "Headers to send.",
+    },
+    "HttpHeader": {
+        "name": "Name of the header.",
+        "value": "Its value.",
+    },
+    "TcpSocketAction": {
+        "port": "Port of the container, by number or name.",
+    },
+    "SleepAction": {
+        "seconds": "How long.",
+    },
+    "TaskTemplate": {
+        "metadata": "Labels and annotations of the tasks.",
+        "spec": "What the tasks are to be; see: berth explain task.spec.",
+    },
+    "TemplateMeta": {
+        "labels": "Labels of what is made.",
+        "annotations": "Annotations of what is made.",
+    },
+    "DeploymentSpec": {
+        "replicas": "How many tasks are to run.",
+        "selector": "Labels that the template must have. Tasks know their owner without it.",
+        "template": "What its tasks are made from; a change of it rolls out.",
+        "strategy": "How old tasks are replaced by new ones.",
+        "minReadySeconds": "A task counts as available when it was ready for so long.",
+        "progressDeadlineSeconds": "A rollout that does not come forward for so long has failed.",
+        "revisionHistoryLimit": "So many old templates are kept for rollout undo.",
+        "paused": "Changes of the template wait; see berth rollout resume.",
+        "autoRollback": "Go back to the last good revision when the deadline passes.",
+    },
+    "DeploymentStrategy": {
+        "type": "RollingUpdate replaces tasks some at a time, Recreate stops all first.",
+        "rollingUpdate": "How many at a time.",
+    },
+    "RollingUpdate": {
+        "maxUnavailable": "So many may be missing meanwhile: a number or a share.",
+        "maxSurge": "So many may be there beside the wanted ones: a number or a share.",
+    },
+    "DaemonSetSpec": {
+        "selector": "Labels that the template must have. Tasks know their owner without it.",
+        "template": "What its tasks are made from; one runs on each fitting node.",
+        "updateStrategy": "How old tasks are replaced by new ones.",
+        "minReadySeconds": "A task counts as available when it was ready for so long.",
+        "revisionHistoryLimit": "So many old templates are kept for rollout undo.",
+    },
+    "DaemonSetStrategy": {
+        "type": "RollingUpdate replaces tasks some at a time; with OnDelete you delete them.",
+        "rollingUpdate": "How many at a time.",
+    },
+    "DaemonSetRollingUpdate": {
+        "maxUnavailable": "On so many nodes the task may be missing meanwhile: a number or a share.",
+    },
+    "JobSpec": {
+        "completions": "So many tasks must end well.",
+        "parallelism": "So many run at the same time.",
+        "completionMode": "Indexed gives each task a number of its own, in JOB_COMPLETION_INDEX.",
+        "backoffLimit": "With more failures than this the job has failed.",
+        "activeDeadlineSeconds": "The job fails when it takes longer.",
+        "ttlSecondsAfterFinished": "It is removed so long after its end; default: never.",
+        "suspend": "Stop its tasks, and start none.",
+        "failurePolicy": "What failures mean, by exit code and cause.",
+        "estimatedDuration": "How long a task is expected to run; for the scheduler.",
+        "template": "What its tasks are made from; it can't be changed.",
+    },
+    "FailurePolicy": {
+        "rules": "The first that fits a failed task counts.",
+    },
+    "FailureRule": {
+        "action": "FailJob ends the job, Ignore tries again, Count counts it.",
+        "onExitCodes": "Fits these exit codes.",
+        "onOOMKilled": "Fits a container that was ended for its memory (true), or was not (false).",
+    },
+    "OnExitCodes": {
+        "containerName": "Of this container; default: of any.",
+        "operator": "In or NotIn.",
+        "values": "Exit codes from 1 to 255.",
+    },
+    "CronJobSpec": {
+        "schedule": "Minute, hour, day, month, weekday; or @hourly, @daily, @weekly, @monthly, @yearly.",
+        "timeZone": "Such as Europe/Berlin; default: UTC.",
+        "concurrencyPolicy": "If the run before still goes: Allow both, Forbid the new one, Replace the old one.",
+        "startingDeadlineSeconds": "A run that is later than this is left out.",
+        "catchUp": "After runs were missed: runOnce makes up for the newest, skip for none.",
+        "suspend": "Start no runs.",
+        "successfulJobsHistoryLimit": "So many jobs that ended well are kept.",
+        "failedJobsHistoryLimit": "So many jobs that failed are kept.",
+        "jobTemplate": "What its jobs are made from.",
+    },
+    "JobTemplate": {
+        "metadata": "Labels and annotations of the jobs.",
+        "spec": "What the jobs are to be; see: berth explain job.spec.",
+    },
+    "Drain": {
+        "requestedAt": "When the drain was asked for.",
+        "timeout": "How long budgets are waited for.",
+        "force": "Past the timeout, go on without regard to budgets.",
+        "ignoreDaemonsets": "Leave the tasks of DaemonSets where they are.",
+    },
     "SecretRef": {"name": "Name of a Secret of the same namespace."},
 }
 
-for _kind in ("Namespace", "Queue", "PriorityClass", "Node", "Secret"):
+_WITHOUT_SPEC = ("Secret", "ConfigMap")
+_OTHERS = (
+    "Namespace",
+    "Queue",
+    "PriorityClass",
+    "Node",
+    "Deployment",
+    "DaemonSet",
+    "Job",
+    "CronJob",
+    "DisruptionBudget",
+)
+for _kind in (*_OTHERS, *_WITHOUT_SPEC):
     FIELD_DOCS[_kind] = {
-        key: text for key, text in FIELD_DOCS["Task"].items() if key != "spec" or _kind != "Secret"
+        key: text for key, text in FIELD_DOCS["Task"].items() if key != "spec" or _kind not in _WITHOUT_SPEC
     }
+FIELD_DOCS["ConfigMap"] |= {"data": "Key -> text.", "binaryData": "Key -> bytes in base64."}

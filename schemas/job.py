@@ -63,6 +63,11 @@ class JobSpec(Model):
             raise ValueError(
                 "template.spec.restartPolicy: tasks of a Job are to end; write OnFailure or Never"
             )
+        if self.failure_policy.rules and self.template.spec.restart_policy != "Never":
+            raise ValueError(
+                "failurePolicy: its rules judge tasks that failed, and with OnFailure containers are restarted "
+                "instead; write template.spec.restartPolicy: Never"
+            )
         return self
 
 

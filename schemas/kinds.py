@@ -1,65 +1,83 @@
 """The kinds that people write: names, short names, model, whether they live in a namespace."""
 
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from schemas.budget import DisruptionBudget
-from schemas.configmap import ConfigMap
-from schemas.job import CronJob, Job
 from schemas.meta import Model
-from schemas.namespace import Namespace
-from schemas.node import Node
-from schemas.priority import PriorityClass
-from schemas.queue import Queue
-from schemas.secret import Secret
-from schemas.task import Task
-from schemas.workload import DaemonSet, Deployment
 
-WrittenObject = (
-    Task
-    | Deployment
-    | DaemonSet
-    | Job
-    | CronJob
-    | ConfigMap
-    | DisruptionBudget
-    | Node
-    | Namespace
-    | Queue
-    | PriorityClass
-    | Secret
-)
+if TYPE_CHECKING:
+    from schemas.budget import DisruptionBudget
+    from schemas.configmap import ConfigMap
+    from schemas.job import CronJob, Job
+    from schemas.namespace import Namespace
+    from schemas.node import Node
+    from schemas.priority import PriorityClass
+    from schemas.queue import Queue
+    from schemas.secret import Secret
+    from schemas.task import Task
+    from schemas.workload import DaemonSet, Deployment
+
+    WrittenObject = (
+        Task
+        | Deployment
+        | DaemonSet
+        | Job
+        | CronJob
+        | ConfigMap
+        | DisruptionBudget
+        | Node
+        | Namespace
+        | Queue
+        | PriorityClass
+        | Secret
+    )
+else:
+    WrittenObject = Model  # at run time a name for annotations: no model is imported before it is used
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`aliases` are what people may type for it, as in kubectl."""
+    """`module` of schemas has the model. `aliases` are what people may type for it, as in kubectl."""
 
     name: str
     plural: str
     namespaced: bool
-    model: type[WrittenObject]
+    module: str
     aliases: tuple[str, ...] = ()
 
     @property
     def singular(self) -> str:
         return self.name.lower()
 
+    @property
+    def model(self) -> "type[WrittenObject]":
+        """Its model, imported when it is first asked for: most commands need one kind or two."""
+        return _model(self.module, self.name)
+
+
+@cache
+def _model(module: str, name: str) -> "type[WrittenObject]":
+    found: type[WrittenObject] = getattr(import_module(f"schemas.{module}"), name)
+    return found
+
 
 KINDS: tuple[Kind, ...] = (
-    Kind("Namespace", "namespaces", False, Namespace, ("ns",)),
-    Kind("Queue", "queues", False, Queue, ("q",)),
-    Kind("PriorityClass", "priorityclasses", False, PriorityClass, ("pc",)),
-    Kind("Node", "nodes", False, Node, ("no",)),
-    Kind("Secret", "secrets", True, Secret),
-    Kind("ConfigMap", "configmaps", True, ConfigMap, ("cm",)),
-    Kind("DisruptionBudget", "disruptionbudgets", True, DisruptionBudget, ("budget", "budgets", "pdb")),
-    Kind("Task", "tasks", True, Task, ("t", "po", "pod", "pods")),
-    Kind("Deployment", "deployments", True, Deployment, ("deploy",)),
-    Kind("DaemonSet", "daemonsets", True, DaemonSet, ("ds",)),
-    Kind("Job", "jobs", True, Job),
-    Kind("CronJob", "cronjobs", True, CronJob, ("cj",)),
+    Kind("Namespace", "namespaces", False, "namespace", ("ns",)),
+    Kind("Queue", "queues", False, "queue", ("q",)),
+    Kind("PriorityClass", "priorityclasses", False, "priority", ("pc",)),
+    Kind("Node", "nodes", False, "node", ("no",)),
+    Kind("Secret", "secrets", True, "secret"),
+    Kind("ConfigMap", "configmaps", True, "configmap", ("cm",)),
+    Kind("DisruptionBudget", "disruptionbudgets", True, "budget", ("budget", "budgets", "pdb")),
+    Kind("Task", "tasks", True, "task", ("t", "po", "pod", "pods")),
+    Kind("Deployment", "deployments", True, "workload", ("deploy",)),
+    Kind("DaemonSet", "daemonsets", True, "workload", ("ds",)),
+    Kind("Job", "jobs", True, "job"),
+    Kind("CronJob", "cronjobs", True, "job", ("cj",)),
 )
 """In the order in which they are applied: what others name comes first."""
 

@@ -4,6 +4,7 @@ An owned task is stored as a reference to a kept template plus its few own field
 cost a thousand small keys; `compose_task` and `compose_job` give the object that people see.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
@@ -15,6 +16,9 @@ OWNER_LABEL = "berth/owner"  # kind and name, as in deployment.web: for -l
 REVISION_LABEL = "berth/revision"
 INDEX_LABEL = "berth/job-index"
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"  # Kubernetes' name of it
+UNSCHEDULABLE = (
+    "berth/unschedulable"  # what a cordoned node has; who tolerates this key goes there all the same
+)
 
 
 class OwnerReference(Model):
@@ -80,9 +84,19 @@ class Endpoints(Model):
     addresses: tuple[Endpoint, ...] = ()
 
 
+ENDPOINTS_FILE = "endpoints.json"
+
+
+def endpoints_copy(deployment: str) -> str:
+    """Return the name under which a binding carries the addresses of a deployment; no ConfigMap can have it."""
+    return f"endpoints/{deployment}"
+
+
 def compose_task(owned: Owned, revision: Revision) -> dict[str, Any]:
     """Return the task as a stored spec would be: raw JSON with metadata of its own, and the template's spec."""
     spec = dict(revision.template["spec"])
+    if owned.owner.kind == "DaemonSet":
+        spec["tolerations"] = [*spec.get("tolerations", ()), {"key": UNSCHEDULABLE, "operator": "Exists"}]
     if owned.node_name is not None:
         spec["nodeName"] = owned.node_name
     if owned.index is not None:
@@ -98,20 +112,33 @@ def compose_job(owned: Owned, revision: Revision) -> dict[str, Any]:
     return _composed(owned, revision, dict(revision.template["spec"]))
 
 
-def _composed(owned: Owned, revision: Revision, spec: dict[str, Any]) -> dict[str, Any]:
-    template = revision.template.get("metadata") or {}
+def composed_metadata(owned: Owned, template: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the metadata of something owned, as JSON; `template` is that of its revision."""
     own = {
         OWNER_LABEL: f"{owned.owner.kind.lower()}.{owned.owner.name}"[:63].rstrip("-."),
         REVISION_LABEL: str(owned.revision),
         **({INDEX_LABEL: str(owned.index)} if owned.index is not None else {}),
     }
-    metadata = {
+    template = template or {}
+    return {
         "name": owned.metadata.name,
         "namespace": owned.metadata.namespace,
         "uid": owned.metadata.uid,
         "creationTimestamp": owned.metadata.creation_timestamp,
         "labels": {**(template.get("labels") or {}), **owned.metadata.labels, **own},
         "annotations": {**(template.get("annotations") or {}), **owned.metadata.annotations},
-        "ownerReferences": [owned.owner.to_json()],
     }
+
+
+def _composed(owned: Owned, revision: Revision, spec: dict[str, Any]) -> dict[str, Any]:
+    metadata = composed_metadata(owned, revision.template.get("metadata"))
+    metadata["ownerReferences"] = [owned.owner.to_json()]
     return {"apiVersion": API_VERSION, "kind": owned.kind, "metadata": metadata, "spec": spec}
+
+
+def orphaned(composed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the object of its own that something owned becomes: what was composed, without its owner."""
+    metadata = {key: value for key, value in composed["metadata"].items() if key != "ownerReferences"}
+    labels = metadata["labels"].items()
+    metadata["labels"] = {key: value for key, value in labels if key not in (OWNER_LABEL, REVISION_LABEL)}
+    return {**composed, "metadata": metadata}

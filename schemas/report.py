@@ -8,7 +8,12 @@ from schemas.binding import GrantedPort
 from schemas.meta import Condition, Model
 from schemas.node import HOST_PORTS
 from schemas.quantity import Amounts
-from schemas.state import ContainerState
+from schemas.roles import role_of
+from schemas.state import ContainerState, ContainerView
+from schemas.task import TaskSpec
+
+UNHEALTHY = "Unhealthy"  # reason of a container that runs, but is not started or not ready, as its probe says
+INITIALIZING = "Initializing"  # reason of a container that waits for init containers
 
 
 class LastExit(Model):
@@ -44,6 +49,14 @@ class ContainerStatus(Model):
     init: bool = False  # an init container; with `restartPolicy: Always` in the spec a sidecar
     started: bool | None = None  # its startup probe has passed; None without one
     ready: bool | None = None  # what its readiness probe says; None without one
+
+
+def container_views(spec: TaskSpec, statuses: tuple[ContainerStatus, ...]) -> list[ContainerView]:
+    """Return the containers of a task of `spec` as the state function needs them."""
+    return [
+        ContainerView(each.state, each.attempt, each.exit_code, role_of(spec, each.name), each.started)
+        for each in statuses
+    ]
 
 
 class TaskReport(Model):

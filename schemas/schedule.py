@@ -7,6 +7,7 @@ it is of every hour.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import dropwhile
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from schemas.errors import SchemaError
@@ -41,7 +42,11 @@ def check_schedule(text: str) -> str:
 
 
 def runs_after(schedule: str, time_zone: str | None, after: float) -> Iterator[float]:
-    """Yield the times of the runs after `after`, endless unless none comes any more. Raises SchemaError."""
+    """Yield the times of the runs after `after`, in order, endless unless none comes any more. Raises SchemaError.
+
+    A start within the hour that comes twice is given to the library without saying which of the two it is; what
+    it then finds before `after` has happened in the first.
+    """
     from cronsim import CronSim, CronSimError
 
     fields = ALIASES.get(schedule, schedule)
@@ -55,4 +60,4 @@ def runs_after(schedule: str, time_zone: str | None, after: float) -> Iterator[f
         runs = CronSim(fields, start)
     except CronSimError as error:
         raise SchemaError(f"schedule {schedule!r}: {str(error).lower()}; see: man 5 crontab") from None
-    return (run.timestamp() for run in runs)
+    return dropwhile(lambda run: run <= after, (run.timestamp() for run in runs))

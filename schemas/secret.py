@@ -20,7 +20,8 @@ MAX_VALUES_BYTES = 262_144  # 256 KiB: sealed, in base64 twice, it stays well be
 MAX_REGISTRY_BYTES = 16_384  # 16 KiB: copies of up to eight are in one binding
 MAX_PULL_SECRETS = 8
 
-KeyName = Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]{1,253}$")]
+KeyName = Annotated[str, Field(pattern=r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]{0,251}$")]
+"""It may become the name of a file, and those that begin with two dots are the agent's own."""
 
 
 class SealedValues(Model):

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Literal
 
 from schemas.binding import Desired, StopReason
+from schemas.roles import Role, restart_policy_of
 from schemas.task import RestartPolicy
 
 
@@ -71,11 +72,16 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class ContainerView:
-    """One container's newest attempt (0 is the first); `exit_code` is None until Exited."""
+    """One container's newest attempt (0 is the first); `exit_code` is None until Exited.
+
+    `started`: what its startup probe says, None without one.
+    """
 
     state: ContainerState
     attempt: int
     exit_code: int | None
+    role: Role = Role.MAIN
+    started: bool | None = None
 
 
 def will_restart(policy: RestartPolicy, exit_code: int | None) -> bool:
@@ -93,17 +99,41 @@ def task_state(
         return TaskState.STOPPED if placement.final else TaskState.STOPPING
     if not containers:
         return TaskState.BOUND
-    if all(_ended(container, policy) for container in containers):
-        failed = any(container.exit_code != 0 for container in containers)
+    mains = [each for each in containers if each.role is Role.MAIN]
+    failed = any(
+        each.role is Role.INIT and _ended(each, policy) and each.exit_code != 0 for each in containers
+    )
+    if failed or (mains and all(_ended(each, policy) for each in mains)):
+        if any(each.role is Role.SIDECAR and each.state in _AT_WORK for each in containers):
+            return TaskState.RUNNING  # its sidecars end next
+        failed = failed or any(each.exit_code != 0 for each in mains)
         return TaskState.FAILED if failed else TaskState.SUCCEEDED
-    return min((_live_state(container, policy) for container in containers), key=_TASK_ORDER.index)
+    if mains and all(each.state is ContainerState.WAITING and not each.attempt for each in mains):
+        before = next((each for each in containers if not _is_through(each)), None)
+        if before is not None:
+            is_first = not any(_is_through(each) for each in containers if each.role is not Role.MAIN)
+            return _BEFORE[before.state] if is_first else TaskState.STARTING
+    return min((_live_state(each) for each in mains), key=_TASK_ORDER.index, default=TaskState.BOUND)
 
 
 def _ended(container: ContainerView, policy: RestartPolicy) -> bool:
-    return container.state is ContainerState.EXITED and not will_restart(policy, container.exit_code)
+    restarts = will_restart(restart_policy_of(policy, container.role), container.exit_code)
+    return container.state is ContainerState.EXITED and not restarts
+
+
+def _is_through(container: ContainerView) -> bool:
+    """Say whether the containers after this one may begin."""
+    match container.role:
+        case Role.MAIN:
+            return True
+        case Role.INIT:
+            return container.state is ContainerState.EXITED and container.exit_code == 0
+        case Role.SIDECAR:
+            return container.state is ContainerState.RUNNING and container.started is not False
 
 
 _TASK_ORDER = (TaskState.BOUND, TaskState.PREPARING, TaskState.STARTING, TaskState.RUNNING)
+_AT_WORK = (ContainerState.STARTING, ContainerState.RUNNING, ContainerState.STOPPING)
 
 _LIVE = {
     ContainerState.WAITING: TaskState.BOUND,
@@ -113,8 +143,11 @@ _LIVE = {
     ContainerState.STOPPING: TaskState.RUNNING,  # of its own accord; a wanted stop is the placement's
     ContainerState.EXITED: TaskState.RUNNING,  # its siblings go on, or it waits for its restart
 }
+_BEFORE = {
+    state: TaskState.STARTING if live is TaskState.RUNNING else live for state, live in _LIVE.items()
+}  # of a task whose init containers are not through yet, by the first of those
 
 
-def _live_state(container: ContainerView, policy: RestartPolicy) -> TaskState:
+def _live_state(container: ContainerView) -> TaskState:
     """A container between two attempts counts as Running, as in Kubernetes; its reason tells the rest."""
     return TaskState.RUNNING if container.attempt > 0 else _LIVE[container.state]

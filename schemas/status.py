@@ -7,6 +7,7 @@ from pydantic import Field
 
 from schemas.binding import GrantedPort, Grants
 from schemas.meta import Condition, Model
+from schemas.owned import OwnerReference
 from schemas.quantity import Amounts
 from schemas.report import ContainerStatus
 from schemas.state import TaskState
@@ -32,6 +33,7 @@ class TaskStatus(Model):
     resources: Amounts = Field(default_factory=dict)  # with ports and devices: what is granted
     host_ip: str = Field(default="", alias="hostIP")
     api_address: str = ""
+    owner: OwnerReference | None = None  # who made the task: known here when its own key is gone already
     started_at: str = ""
     finished_at: str = ""
 
@@ -41,11 +43,32 @@ class TaskStatus(Model):
         return Grants(resources=self.resources, ports=self.ports, devices=self.devices)
 
 
+class DrainLeft(Model):
+    """A task that a drain has still to wait for: `task` is namespace/name, `reason` why it is there."""
+
+    task: str
+    reason: str = ""
+
+
+class DrainStatus(Model):
+    """How far a drain has come; `requestedAt` is that of the wish. `total`: tasks at its start.
+
+    `left` names no more than some hundreds of the `count` that are left. The leader's clock wrote `startedAt`.
+    """
+
+    requested_at: str = ""
+    started_at: str = ""
+    total: int = 0
+    count: int = 0
+    left: tuple[DrainLeft, ...] = ()
+
+
 class NodeStatus(Model):
     kind: Literal["NodeStatus"] = "NodeStatus"
     node_uid: str
     first_seen_at: str = ""
     conditions: tuple[Condition, ...] = ()
+    drain: DrainStatus | None = None
 
 
 class ObjectStatus(Model):

@@ -124,7 +124,18 @@ class SecretVolume(Model):
     optional: bool = False
 
 
-_SOURCES = ("emptyDir", "hostPath", "configMap", "secret")
+class EndpointsVolume(Model):
+    """Where the ready tasks of a deployment of the same namespace are, as files that follow every change.
+
+    `addresses` has one `ip:hostPort` a line, of the port that `port` names or else of the first; `endpoints.json`
+    has all that is known.
+    """
+
+    deployment: DnsSubdomain
+    port: DnsLabel | None = None
+
+
+_SOURCES = ("emptyDir", "hostPath", "configMap", "secret", "endpoints")
 _ONE_SOURCE: dict[str, Any] = {
     "oneOf": [{"required": [source], "properties": {source: {"type": "object"}}} for source in _SOURCES]
 }
@@ -138,12 +149,15 @@ class Volume(Model):
     host_path: HostPath | None = None
     config_map: ConfigMapVolume | None = None
     secret: SecretVolume | None = None
+    endpoints: EndpointsVolume | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        sources = (self.empty_dir, self.host_path, self.config_map, self.secret)
+        sources = (self.empty_dir, self.host_path, self.config_map, self.secret, self.endpoints)
         if sum(source is not None for source in sources) != 1:
-            raise ValueError("a volume needs exactly one of emptyDir, hostPath, configMap and secret")
+            raise ValueError(
+                "a volume needs exactly one of emptyDir, hostPath, configMap, secret and endpoints"
+            )
         return self
 
 

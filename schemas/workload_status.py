@@ -8,8 +8,9 @@ from schemas.meta import Condition, Model
 class DeploymentStatus(Model):
     """`revision` is the one that is being kept: another than the newest after a rollback by itself.
 
-    `progressedAt`: when the rollout last came forward. `goodRevision`: the last that was complete.
-    `rolledBack`: the revision that was given up at the deadline, until the spec changes.
+    `progressedAt`: when the rollout last came forward; `progress`: how far it has come at best.
+    `goodRevision`: the last that was complete. `rolledBack`: the revision that was given up at the deadline,
+    until the template changes; `rolledBackGeneration` is the spec's since then.
     """
 
     kind: Literal["DeploymentStatus"] = "DeploymentStatus"
@@ -24,6 +25,7 @@ class DeploymentStatus(Model):
     rolled_back: int = 0
     rolled_back_generation: int = 0
     progressed_at: str = ""
+    progress: int = 0
     conditions: tuple[Condition, ...] = ()
 
 
@@ -45,7 +47,9 @@ class JobStatus(Model):
     """`succeeded` and `failed` count all; the `collected` ones are those whose tasks are removed already.
 
     A task is counted as collected in the transaction that removes its key, so no crash counts it twice or loses it.
-    `collectedIndexes`: as in "0-3,7", of removed tasks that succeeded. `activeSeconds`: before the last suspend.
+    `collectedIndexes`: as in "0-3,7", of removed tasks that succeeded. `ignored`: failures that a rule of the
+    failurePolicy ignores; they are not among `failed`. `failuresInARow`: of either sort, since the last success.
+    `completions` and `completionMode`: those it was made with, which is what counts.
     """
 
     kind: Literal["JobStatus"] = "JobStatus"
@@ -55,18 +59,27 @@ class JobStatus(Model):
     ready: int = 0
     succeeded: int = 0
     failed: int = 0
+    ignored: int = 0
     collected_succeeded: int = 0
     collected_failed: int = 0
+    collected_ignored: int = 0
     collected_indexes: str = ""
     completed_indexes: str = ""
     started_at: str = ""
     finished_at: str = ""
     last_failure_at: str = ""
+    failures_in_a_row: int = 0
+    completions: int = 0
+    completion_mode: Literal["", "NonIndexed", "Indexed"] = ""
     conditions: tuple[Condition, ...] = ()
 
 
 class CronJobStatus(Model):
-    """`lastScheduleTime` is the newest run that was decided, started or skipped: nothing before it is looked at."""
+    """`lastScheduleTime` is the newest run that was decided, started or skipped: nothing before it is looked at.
+
+    `countedSchedule`: the schedule and zone that runs are counted by, empty while suspended; `countedFrom`: since
+    when. Runs before that are nobody's loss: the schedule was another one, or suspended.
+    """
 
     kind: Literal["CronJobStatus"] = "CronJobStatus"
     uid: str
@@ -74,6 +87,8 @@ class CronJobStatus(Model):
     active: tuple[str, ...] = ()
     last_schedule_time: str = ""
     last_successful_time: str = ""
+    counted_schedule: str = ""
+    counted_from: str = ""
     conditions: tuple[Condition, ...] = ()
 
 

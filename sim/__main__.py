@@ -12,12 +12,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="decides the order of steps and the faults")
     parser.add_argument("--seeds", type=int, default=1, help="run that many seeds, from --seed on")
     parser.add_argument("--no-rewinds", action="store_true", help="never restore a backup")
+    parser.add_argument("--workloads", action="store_true", help="with Deployments, DaemonSets and Jobs")
     parser.add_argument("--quiet", action="store_true", help="print the story of failing seeds only")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     failed = 0
     for seed in range(options.seed, options.seed + options.seeds):
-        result = run(seed, Plan(rewinds=not options.no_rewinds))
+        result = run(seed, Plan(rewinds=not options.no_rewinds, workloads=options.workloads))
         if result.violation or not options.quiet:
             print(result.story.text())
         print(

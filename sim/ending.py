@@ -31,6 +31,7 @@ def check_end(world: "World") -> None:
     _check_containers(world, view)
     _check_deleted(world, view)
     _check_caches(world)
+    world.invariants.owning.check_end()
 
 
 def _check_task(world: "World", view: View, record: TaskRecord) -> None:

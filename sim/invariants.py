@@ -18,12 +18,21 @@ from schemas.report import Heartbeat, NodeReport, TaskReport
 from schemas.state import TaskState
 from schemas.status import TaskStatus
 from schemas.task import template_hash
-from sim.store import Observer, applied_ops, failed_txns
+from sim.owning import Owning
+from sim.store import Observer, applied_ops, failed_txns, puts_of
 from store.api import Delete, KeyValue, Put, Txn, TxnResult
 from store.codec import Unreadable, decode, uid_of
 from store.memory import MemoryStore
 
-LEADERS = (Family.BINDINGS, Family.STATUS, Family.META, Family.ACCESS)
+LEADERS = (
+    Family.BINDINGS,
+    Family.STATUS,
+    Family.META,
+    Family.ACCESS,
+    Family.OWNED,
+    Family.REVISIONS,
+    Family.ENDPOINTS,
+)
 
 
 class InvariantViolated(BaseException):
@@ -67,6 +76,17 @@ class _History:
     port_taken: set[str] = field(default_factory=set)  # bindingUids that once met a stranger on their port
     epochs: dict[tuple[str, int], str] = field(default_factory=dict)  # (task uid, epoch) -> bindingUid
 
+    def note(self, binding: Binding) -> None:
+        """Take in one that was written."""
+        site = (binding.node, binding.task_uid)
+        self.site_of[binding.binding_uid] = site
+        self.spec_of[binding.binding_uid] = binding
+        known = self.order.setdefault(site, [])
+        if not known or known[-1] != binding.binding_uid:
+            known.append(binding.binding_uid)
+        if binding.desired is Desired.STOP:
+            self.stopped.add(binding.binding_uid)
+
 
 class Invariants(Observer):
     """Watches every transaction, and checks the whole state when asked."""
@@ -79,6 +99,7 @@ class Invariants(Observer):
         self._last_writer: dict[str, tuple[str, int]] = {}
         self._lost_replies: set[str] = set()
         self.history = _History()
+        self.owning = Owning(lambda: self._store, keys, world.fail)
 
     # Of each transaction
 
@@ -111,6 +132,8 @@ class Invariants(Observer):
                     self._check_removal(bindings.get(op.key))
             if isinstance(op, Put) and b"HostPortTaken" in op.value and claim.kind == "agent":
                 self.history.port_taken.add(TaskReport.model_validate_json(op.value).binding_uid)
+        if claim.kind == "controller":
+            self.owning.after_txn(ops)
         self._check_own_conflicts(process, txn, result)
         for op in ops:
             self._last_writer[op.key] = (claim.life, result.revision)
@@ -121,6 +144,16 @@ class Invariants(Observer):
             self._world.fail(f"{process} is deposed, yet wrote {op.key}")
         if claim.kind == "agent" and family == Family.REPORTS and not entitled:
             self._world.fail(f"{process} lost its heartbeat key, yet wrote {op.key}")
+
+    def landed_on_rewound(self, process: str, txn: Txn, revision: int) -> None:
+        """The fence came back with the backup, so such a write is normal, and agents act on it."""
+        for op in puts_of(txn):
+            kv = self._store.get(op.key).kv
+            if kv is None or kv.mod_revision != revision or kv.value != op.value:
+                continue
+            self._world.saw(process, op)
+            if isinstance(self._keys.parse(op.key), BindingKey):
+                self.history.note(Binding.model_validate_json(op.value))
 
     def reply_lost(self, process: str) -> None:
         self._lost_replies.add(process)
@@ -148,14 +181,8 @@ class Invariants(Observer):
     ) -> None:
         new = Binding.model_validate_json(op.value)
         self._check_epoch(new)
-        site = (new.node, new.task_uid)
-        self.history.site_of[new.binding_uid] = site
-        self.history.spec_of[new.binding_uid] = new
-        known = self.history.order.setdefault(site, [])
-        if not known or known[-1] != new.binding_uid:
-            known.append(new.binding_uid)
+        self.history.note(new)
         if new.desired is Desired.STOP:
-            self.history.stopped.add(new.binding_uid)
             old = self._parse(Binding, before)
             if (
                 isinstance(old, Binding)
@@ -257,6 +284,7 @@ class Invariants(Observer):
             if count > 1:
                 self._world.fail(f"task {uid} has {count} current bindings")
         self._check_statuses()
+        self.owning.check_store()
 
     def _check_node(self, node: str, bindings: list[Binding]) -> None:
         report = self._parse(NodeReport, self._store.get(self._keys.node_report(node)).kv)
@@ -328,3 +356,4 @@ class Invariants(Observer):
         self._parsed.clear()
         self._last_writer.clear()
         self.history.epochs.clear()
+        self.owning.was_rewound = True

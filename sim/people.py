@@ -28,6 +28,7 @@ class People:
     names: list[str] = field(default_factory=list)
     deleted: set[str] = field(default_factory=set)  # uids
     cordoned: str = ""
+    drains: int = 0
     garbage: dict[str, bytes] = field(default_factory=dict)  # key -> what stood there before
     notes: dict[str, bytes] = field(default_factory=dict)  # the same of everything that was ever garbled
 
@@ -189,7 +190,7 @@ class People:
         return f"removes {kv.key}"
 
     def _cordon(self) -> str:
-        """Cordon a node, or uncordon it; one at most, so that tasks can move."""
+        """Cordon or drain a node, or uncordon it; one at most, so that tasks can move."""
         name = self.cordoned or f"n{self.rng.randint(1, 3)}"
         ref = cluster_ref("nodes", name)
         key = self.keys.spec(ref)
@@ -198,12 +199,16 @@ class People:
         assert isinstance(before, dict)
         cordoned = not self.cordoned
         self.cordoned = name if cordoned else ""
+        spec: dict[str, Any] = {"unschedulable": cordoned}
+        if cordoned and self.made % 2:
+            self.drains += 1
+            spec["drain"] = {"requestedAt": f"drain {self.drains}"}
         metadata = before.get("metadata", {"name": name})
         raw = {
             "apiVersion": "berth/v1",
             "kind": "Node",
             "metadata": metadata,
-            "spec": {"unschedulable": cordoned},
+            "spec": spec,
         }
         objects.write(self.store, key, raw, expect_mod_revision=kv.mod_revision if kv else 0)
-        return f"{'cordons' if cordoned else 'uncordons'} {name}"
+        return f"{'drains' if 'drain' in spec else 'cordons' if cordoned else 'uncordons'} {name}"

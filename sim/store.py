@@ -6,7 +6,7 @@ or end; a partition cuts everything off. A crash is an exception in the middle o
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from store.api import (
@@ -22,7 +22,7 @@ from store.api import (
     Watch,
     WatchEvent,
 )
-from store.errors import OutcomeUnknown, Unavailable, WatchLost
+from store.errors import OutcomeUnknown, Rewound, Unavailable, WatchLost
 
 
 class Crashed(BaseException):
@@ -95,7 +95,13 @@ class NetworkStore:
     def txn(self, txn: Txn) -> TxnResult:
         self._call()
         before = self._observe.before_txn(self._process)
-        result = self._inner.txn(txn)
+        try:
+            result = self._inner.txn(txn)
+        except (
+            Rewound
+        ) as error:  # it was carried out all the same: only its reply tells that history went back
+            self._observe.landed_on_rewound(self._process, txn, error.now)
+            raise
         self._observe.after_txn(self._process, txn, result, before)
         self._reply()
         return result
@@ -155,6 +161,10 @@ class Observer:
     def after_txn(self, process: str, txn: Txn, result: TxnResult, before: object) -> None:
         return
 
+    def landed_on_rewound(self, process: str, txn: Txn, revision: int) -> None:
+        """A transaction that was planned before history went back was sent after it; it got this revision."""
+        return
+
     def reply_lost(self, process: str) -> None:
         return
 
@@ -205,6 +215,15 @@ def applied_ops(txn: Txn, result: TxnResult) -> tuple[Put | Delete, ...]:
         elif isinstance(op, Put | Delete):
             found.append(op)
     return tuple(found)
+
+
+def puts_of(txn: Txn) -> Iterator[Put]:
+    """Return every put that `txn` would do, whichever way its comparisons go."""
+    for op in (*txn.success, *txn.failure):
+        if isinstance(op, Txn):
+            yield from puts_of(op)
+        elif isinstance(op, Put):
+            yield op
 
 
 def failed_txns(txn: Txn, result: TxnResult) -> tuple[Txn, ...]:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from schemas.keys import BindingKey, Keys, NodeReportKey, StatusKey, TaskReportKey
+from schemas.kinds import OWNERS
 from store.api import Delete, Put
 
 
@@ -22,6 +23,9 @@ def tell_op(op: Put | Delete, keys: Keys) -> str:
             return _report(value)
         case StatusKey(ref) if ref.plural == "tasks":
             return f"says {ref.name} is {value['state']} on {value.get('node') or 'no node'} {_reason(value)}"
+        case StatusKey(ref) if ref.plural in OWNERS:
+            known = {name: value[name] for name in _SHOWN if value.get(name)}
+            return f"says {ref} has {known}"
         case StatusKey(ref):
             ready = [c for c in value.get("conditions", ()) if c["type"] == "Ready"]
             return f"says {ref} is ready: {ready[0]['status'] if ready else '?'} {_reason(ready[0])}"
@@ -29,6 +33,9 @@ def tell_op(op: Put | Delete, keys: Keys) -> str:
             return f"reports {node}: incarnation {value['incarnation']}, rewound from {value['rewoundFrom']}"
         case _:
             return f"writes {op.key}"
+
+
+_SHOWN = ("replicas", "readyReplicas", "revision", "current", "ready", "active", "succeeded", "failed")
 
 
 def _reason(value: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ from schemas.keys import Keys, cluster_ref
 from sim.ending import check_end
 from sim.host import SimHost, is_stranger
 from sim.invariants import Claim, Invariants, InvariantViolated
+from sim.owners import Operators
 from sim.people import FLAKY, People
 from sim.processes import AgentProcess, ControllerProcess, Process
 from sim.store import Crashed, Faults, NetworkStore
@@ -34,6 +35,7 @@ START = 1_700_000_000.0
 ROUNDS = 150  # with troubles; then the cluster is healed and comes to rest
 REST_ROUNDS = 2000
 PEOPLE_ACT = 0.3  # probability a round
+OPERATORS_ACT = 0.15
 TROUBLE_COMES = 0.08
 FLAKY_ATTEMPTS = 2
 PACE_S = (0.01, 0.2, 0.5, 1.0, 3.0)  # between two rounds
@@ -47,11 +49,12 @@ IDLE_S = 320.0  # a cluster at rest writes nothing for this long
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run does: how long, and which troubles it has."""
+    """What a run does: how long, which troubles it has, and whether people keep workloads besides tasks."""
 
     rounds: int = ROUNDS
     troubles: bool = True
     rewinds: bool = True
+    workloads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class _Drawn:
     network: random.Random
     runtime: random.Random
     ids: random.Random
+    operators: random.Random
 
     @classmethod
     def of(cls, seed: int) -> "_Drawn":
@@ -92,6 +96,7 @@ class World:
         self.keys = Keys()
         self.admin = MemoryStore(lambda: self.now)
         self.people = People(self.admin, self.keys, self.dice.people)
+        self.operators = Operators(self.admin, self.keys, self.dice.operators)
         self.invariants = Invariants(self.admin, self.keys, self)
         self.controllers = [self._controller(f"c{n}") for n in (1, 2)]
         self.agents = [self._agent(f"n{n}") for n in (1, 2, 3)]
@@ -408,6 +413,7 @@ class World:
         self.admin.rewind(revision)
         self.admin = self.admin.another_client()
         self.people.rewound(self.admin)
+        self.operators.store = self.admin
         self.invariants.rewound(self.admin)
         self.rewound_at = self.now
         self._await_mended()
@@ -486,6 +492,8 @@ def run(seed: int, plan: Plan | None = None) -> Result:
                 world.absence()
             if world.dice.people.random() < PEOPLE_ACT:
                 world.story.tell(world.now, "person", world.people.act())
+            if world.plan.workloads and world.dice.operators.random() < OPERATORS_ACT:
+                world.story.tell(world.now, "operator", world.operators.act())
             if world.plan.troubles and world.dice.trouble.random() < TROUBLE_COMES:
                 world.trouble()
             world.round()

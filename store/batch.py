@@ -18,11 +18,15 @@ CHUNK_BYTES = MAX_REQUEST_BYTES * 9 // 10  # margin for what is not counted exac
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """All or nothing: if `compares` hold, do `ops`. `subject` names what it is about, for its sender."""
+    """All or nothing: if `compares` hold, do `ops`. `subject` names what it is about, for its sender.
+
+    `touches`: what else it writes about, by the same names.
+    """
 
     subject: Hashable
     compares: tuple[Compare, ...]
     ops: tuple[Op, ...]
+    touches: tuple[Hashable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,20 +40,25 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A write that is ready to be sent: the object with its identity, and the revision that it replaces."""
+    """A write that is ready to be sent: the object with its identity, and the revision that it replaces.
+
+    compares: what else must hold.
+    """
 
     key: str
     obj: codec.Json
     value: bytes
     expected: int
+    compares: tuple[Compare, ...] = ()
 
     @property
     def uid(self) -> str:
         return str(self.obj["metadata"]["uid"])
 
     @property
-    def condition(self) -> Compare:
-        return unchanged(self.key, self.expected) if self.expected else absent(self.key)
+    def conditions(self) -> tuple[Compare, ...]:
+        own = unchanged(self.key, self.expected) if self.expected else absent(self.key)
+        return (own, *self.compares)
 
     @property
     def put(self) -> Put:
@@ -91,8 +96,8 @@ def write(
     current = store.get(key).kv if expect_mod_revision else None
     if expect_mod_revision and (current is None or current.mod_revision != expect_mod_revision):
         return Conflict(key, current)
-    ready = prepare(key, obj, current, new_uid=new_uid, now=now)
-    txn = Txn((ready.condition, *compares), (ready.put, *extra), (Get(key),))
+    ready = prepare(key, obj, current, compares=compares, new_uid=new_uid, now=now)
+    txn = Txn(ready.conditions, (ready.put, *extra), (Get(key),))
     try:
         result = store.txn(txn)
     except OutcomeUnknown as lost:
@@ -108,6 +113,7 @@ def prepare(
     obj: codec.Json,
     current: KeyValue | None,
     *,
+    compares: tuple[Compare, ...] = (),
     new_uid: Callable[[], str] = random_uid,
     now: Callable[[], datetime] = utc_now,
 ) -> Prepared:
@@ -116,7 +122,8 @@ def prepare(
         stamped = _with_identity(obj, new_uid(), timestamp(now()))
     else:
         stamped = _keep_identity(obj, codec.decode(current), new_uid, now)
-    return Prepared(key, stamped, _encode(key, stamped), current.mod_revision if current else 0)
+    expected = current.mod_revision if current else 0
+    return Prepared(key, stamped, _encode(key, stamped), expected, compares)
 
 
 def write_many(
@@ -126,7 +133,7 @@ def write_many(
 
     A StoreError says that it was not written, or, if OutcomeUnknown, that nobody knows. Raises Rewound.
     """
-    writes = [Write(ready.key, (ready.condition,), (ready.put, *extra)) for ready, extra in wanted]
+    writes = [Write(ready.key, ready.conditions, (ready.put, *extra)) for ready, extra in wanted]
     return tuple(_answers(store, [ready for ready, _ in wanted], send(store, None, writes)))
 
 

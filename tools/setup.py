@@ -47,6 +47,7 @@ class Facts:
     is_root: bool
     has_apt: bool
     has_sudo: bool  # without a password
+    has_haproxy: bool = True  # for the example of a load balancer
     python_package: str = "python3-venv"
 
 
@@ -71,6 +72,7 @@ def decide(facts: Facts) -> Needs:
         (not facts.has_etcd, "etcd-server"),
         (private and not facts.has_dockerd, "docker.io"),
         (private and not facts.has_ip, "iproute2"),
+        (not facts.has_haproxy, "haproxy"),
     )
     install = tuple(package for is_missing, package in wanted if is_missing)
     unpack = () if facts.has_busybox else ("busybox-static",)
@@ -110,6 +112,7 @@ def look() -> Facts:
         is_root=os.geteuid() == 0,
         has_apt=shutil.which("apt-get") is not None,
         has_sudo=False,
+        has_haproxy=shutil.which("haproxy") is not None,
         python_package=f"python{version}-venv",
     )
     if decide(facts).install and not facts.is_root:
@@ -218,7 +221,7 @@ def _prepare_packages_only() -> None:
     """Install nothing of the system but what a virtual environment needs."""
     facts = look()
     if not facts.has_venv:
-        only_python = replace(facts, has_etcd=True, has_docker=True, has_busybox=True)
+        only_python = replace(facts, has_etcd=True, has_docker=True, has_busybox=True, has_haproxy=True)
         prepare_machine(decide(only_python))
     prepare_packages()
 

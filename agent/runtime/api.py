@@ -10,9 +10,10 @@ from enum import StrEnum
 from typing import Protocol
 
 from agent.labels import Journal, Target
-from schemas.binding import Binding
+from schemas.binding import Binding, GrantedPort
+from schemas.probe import Hook
 from schemas.secret import SealedCopy
-from schemas.task import PullPolicy
+from schemas.task import Container, PullPolicy
 
 
 class Phase(StrEnum):
@@ -31,9 +32,17 @@ class Reason(StrEnum):
     INVALID_IMAGE_NAME = "InvalidImageName"
     IMAGE_MISSING = "ImageMissing"
     CREATE_CONTAINER_ERROR = "CreateContainerError"
+    CREATE_CONTAINER_CONFIG_ERROR = (
+        "CreateContainerConfigError"  # a ConfigMap or Secret, or a key, is missing
+    )
     CONTAINER_CANNOT_RUN = "ContainerCannotRun"
     HOST_PORT_TAKEN = "HostPortTaken"
     CONTAINER_GONE = "ContainerGone"
+    SANDBOX_ENDED = "SandboxEnded"  # the network of the task's containers went with its sandbox
+    POST_START_HOOK_FAILED = "PostStartHookFailed"
+    LIVENESS_PROBE_FAILED = "LivenessProbeFailed"
+    STARTUP_PROBE_FAILED = "StartupProbeFailed"
+    HOOK_FAILED = "HookFailed"
     RUNTIME_ERROR = "RuntimeError"  # the runtime refused or did not answer: whether it happened is unknown
 
 
@@ -87,17 +96,29 @@ class Pull:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Create, not start, the container that `journal` describes, by the binding's frozen spec."""
+    """Create, not start, the container that `journal` describes, by the binding's frozen spec.
+
+    sandbox_id: of the container whose network it joins; empty for one with a network of its own.
+    """
 
     target: Target
     binding: Binding
     journal: Journal
+    sandbox_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
     target: Target
     id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why one container is stopped while its task goes on: it has failed, whatever its exit code."""
+
+    reason: Reason
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +129,44 @@ class Stop:
     id: str
     signal: str
     grace_s: float
+    why: Why | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
     target: Target
     id: str
+    why: Why | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Make the files of ConfigMaps and Secrets those of the binding's copies; what can't be had stays as it is."""
+
+    target: Target
+    binding: Binding
+
+
+class When(StrEnum):
+    POST_START = "postStart"
+    PRE_STOP = "preStop"
+
+
+@dataclass(frozen=True, slots=True)
+class RunHook:
+    """Run a container's hook, for at most `timeout_s` seconds. `spec`: the container's, whose ports have names."""
+
+    container: Target
+    id: str
+    when: When
+    hook: Hook
+    spec: Container
+    timeout_s: float
+
+    @property
+    def target(self) -> Target:
+        """A place of its own: while a hook runs its container may be killed."""
+        return Target(self.container.binding_uid, f"{self.container.container}:{self.when}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +177,7 @@ class Remove:
     id: str
 
 
-Op = Pull | Create | Start | Stop | Kill | Remove
+Op = Pull | Create | Start | Stop | Kill | Remove | RunHook | Refresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +224,9 @@ class RuntimeUp:
     data_root: str = ""
 
 
+SANDBOX_IMAGE = "berth/sandbox:1"  # made by the runtime itself, from a program of a few bytes; in no registry
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeDown:
     """The runtime does not answer; what its containers do is unknown."""
@@ -179,6 +235,13 @@ class RuntimeDown:
 
 
 Observation = Done | Failed | ContainerSeen | ContainerGone | OomSeen | RuntimeUp | RuntimeDown
+
+
+def publishes(op: Create, port: GrantedPort) -> bool:
+    """Say whether the container that `op` creates is the one that publishes a granted port of its task."""
+    if op.journal.is_sandbox:
+        return True
+    return not op.sandbox_id and port.container == op.journal.container
 
 
 class Runtime(Protocol):

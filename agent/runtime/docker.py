@@ -36,7 +36,9 @@ from agent.runtime.api import (
     Phase,
     Pull,
     Reason,
+    Refresh,
     Remove,
+    RunHook,
     RuntimeDown,
     RuntimeUp,
     Start,
@@ -44,7 +46,9 @@ from agent.runtime.api import (
 )
 from agent.runtime.docker_calls import Result, call
 from agent.runtime.docker_client import RUNTIME_SILENT, Client, DockerOptions, connect, inspect, list_states
-from agent.runtime.docker_images import PULL_SILENCE_S, RecentImages, check_image, pull_image
+from agent.runtime.docker_collecting import pull_noted
+from agent.runtime.docker_hooks import run_hook
+from agent.runtime.docker_images import PULL_SILENCE_S, RecentImages, check_image
 from agent.runtime.docker_volumes import discard_orphaned_volumes
 
 log = logging.getLogger(__name__)
@@ -77,7 +81,7 @@ class _Resync:
 _Signal = _Event | _Made | _Resync | None
 # Who ends waits for nobody who begins; what is created is started before the next is created, so that the first of
 # many run early.
-_RANK = {Stop: 0, Kill: 0, Start: 1, Remove: 2, Pull: 3, Create: 3}
+_RANK = {Stop: 0, Kill: 0, Start: 1, Remove: 2, Refresh: 3, Pull: 3, Create: 3}
 _LAST = 4
 _ORDER = {phase: number for number, phase in enumerate(Phase)}
 _STATE_WORD = {Phase.CREATED: "created", Phase.RUNNING: "running", Phase.EXITED: "exited"}
@@ -108,6 +112,9 @@ class DockerRuntime:
     def submit(self, op: Op) -> None:
         if isinstance(op, Pull) and self._images.has(op, time.monotonic()):
             self._emit(Done(op))
+            return
+        if isinstance(op, RunHook):
+            threading.Thread(target=self._hook, args=(op,), name="docker-hook", daemon=True).start()
             return
         self._calls.put((_RANK[type(op)], next(self._numbers), op))
 
@@ -156,6 +163,10 @@ class DockerRuntime:
                 self._emit(result)
         _close(client)
 
+    def _hook(self, op: RunHook) -> None:
+        """One hook may last as long as its container's grace: each has a thread of its own."""
+        self._emit(run_hook(op, self._options))
+
     def _attempt(
         self,
         client: Client | None,
@@ -194,7 +205,7 @@ class DockerRuntime:
 
     def _one_pull(self, client: Client, op: Pull) -> Result:
         """Pull, unless another puller has brought the image meanwhile."""
-        return check_image(client, op) or pull_image(client, op, self._options)
+        return check_image(client, op) or pull_noted(client, op, self._options)
 
     # The event stream
 

@@ -9,8 +9,11 @@ import logging
 import requests
 from docker.errors import APIError, NotFound
 
+from agent.config import Environment, Sources, environment_of
+from agent.errors import ConfigError
 from agent.labels import container_name, from_labels
 from agent.runtime.api import (
+    SANDBOX_IMAGE,
     ContainerInfo,
     Create,
     Done,
@@ -20,14 +23,19 @@ from agent.runtime.api import (
     Phase,
     Pull,
     Reason,
+    Refresh,
     Remove,
+    RunHook,
     Start,
     Stop,
 )
 from agent.runtime.docker_client import RUNTIME_SILENT, Client, DockerOptions, words
-from agent.runtime.docker_create import container_of, create_body
+from agent.runtime.docker_config import refresh, write_mounted
+from agent.runtime.docker_create import Taken, container_of, create_body
+from agent.runtime.docker_hooks import run_hook
 from agent.runtime.docker_images import check_image, pull_image
 from agent.runtime.docker_parse import container_info
+from agent.runtime.docker_sandbox import ensure_image, sandbox_body
 from agent.runtime.docker_volumes import discard_volumes, prepare, volumes_folder
 
 log = logging.getLogger(__name__)
@@ -61,24 +69,39 @@ def _dispatch(client: Client, op: Op, options: DockerOptions) -> Result:
             return _signal(client, op, "SIGKILL")
         case Remove():
             return remove(client, op, options)
+        case RunHook():
+            return run_hook(op, options)
+        case Refresh():
+            return refresh(op, options)
 
 
 def create(client: Client, op: Create, options: DockerOptions) -> Result:
     """Create the container, or adopt the one that a former self created for this very attempt."""
     folder = volumes_folder(options, op.journal.binding_uid)
+    own = Environment({})
     try:
-        prepare(op, folder)
-        body = create_body(op, str(folder))
+        if op.journal.is_sandbox:
+            prepare(op, folder)
+            ensure_image(client)
+            body = sandbox_body(op)
+        else:
+            prepare(op, folder)
+            sources = Sources(op.binding, options.key_pair)
+            own = environment_of(container_of(op), sources)
+            taken = Taken(own.values, write_mounted(op, sources, options))
+            body = create_body(op, str(folder), taken)
         name = container_name(op.journal)
         created = client.create_container_from_config(body, name)  # type: ignore[no-untyped-call]  # as above
     except NotFound as error:
         missing = "image" in words(error).lower()
         reason = Reason.IMAGE_MISSING if missing else Reason.CREATE_CONTAINER_ERROR
-        return Failed(op, reason, words(error))
+        return Failed(op, reason, own.without_values(words(error)))
     except APIError as error:
         if error.status_code == _CONFLICT:
             return _adopt(client, op)
-        return Failed(op, Reason.CREATE_CONTAINER_ERROR, words(error))
+        return Failed(op, Reason.CREATE_CONTAINER_ERROR, own.without_values(words(error)))
+    except ConfigError as error:
+        return Failed(op, Reason.CREATE_CONTAINER_CONFIG_ERROR, str(error))
     except (OSError, ValueError) as error:
         if isinstance(error, requests.exceptions.RequestException):
             raise
@@ -88,7 +111,7 @@ def create(client: Client, op: Create, options: DockerOptions) -> Result:
 
 def _fresh(container_id: str, name: str, op: Create) -> ContainerInfo:
     """What a just created container is, without asking the engine again."""
-    image = container_of(op).image
+    image = SANDBOX_IMAGE if op.journal.is_sandbox else container_of(op).image
     return ContainerInfo(container_id, name, op.journal, Phase.CREATED, image=image)
 
 

@@ -19,11 +19,17 @@ def remove_all(options: DockerOptions, cluster: str, say: Callable[[str], None])
     try:
         with closing(connect(options)) as client:
             found = list_labelled(client, options, f"{CLUSTER}={cluster}")
+            found = dict(sorted(found.items(), key=lambda each: _is_sandbox(each[1])))
     except RUNTIME_SILENT as error:
         raise OSError(f"the Docker Engine at {options.host} does not answer: {error}") from error
     with ThreadPoolExecutor(WORKERS) as pool:
         results = list(pool.map(lambda each: _remove(options, each[0], each[1], say), found.items()))
     return tuple(filter(None, results))
+
+
+def _is_sandbox(labels: dict[str, str]) -> bool:
+    journal = from_labels(labels)
+    return journal is not None and journal.is_sandbox
 
 
 def _remove(

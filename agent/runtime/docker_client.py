@@ -13,6 +13,7 @@ import requests
 from docker.errors import APIError, DockerException, NotFound
 
 from agent.labels import NODE
+from agent.pulled import PulledImages
 from agent.runtime.api import ContainerInfo
 from agent.runtime.docker_parse import container_info
 from agent.runtime.docker_wire import WireClient
@@ -30,7 +31,8 @@ class DockerOptions:
 
     host: `unix:///var/run/docker.sock` or `tcp://...`. node: value of the node label.
     state_folder: absolute; emptyDir volumes lie in its `volumes/<bindingUid>/`, so the engine must see it there.
-    key_pair: this node's, which opens credentials for pulls.
+    key_pair: this node's, which opens copies of Secrets. secret_dir: a folder in memory, below which files of
+    Secrets lie; None: one is looked for.
     """
 
     host: str
@@ -38,6 +40,8 @@ class DockerOptions:
     state_folder: Path
     call_timeout_s: float = CALL_TIMEOUT_S
     key_pair: KeyPair | None = None
+    pulled: PulledImages | None = None  # where what was pulled is noted, so that it may be removed again
+    secret_dir: Path | None = None
 
 
 def connect(options: DockerOptions, *, timeout_s: float | None = None) -> Client:

@@ -3,9 +3,12 @@
 import asyncio
 import base64
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from itertools import chain, repeat
+from pathlib import Path
 from urllib.parse import urlencode
 
 from agent.errors import RuntimeRefused, RuntimeUnavailable
@@ -83,6 +86,14 @@ class DockerProcess:
         """Yield pauses for as long as the command runs: it may have closed its output and gone on."""
         return chain(repeat(ENDED_POLL_S, ENDED_TRIES), repeat(SLOW_POLL_S))
 
+    async def kill(self) -> bool:
+        """Docker has no call for that. Its number counts only if that process is seen here, in that container."""
+        told = await self._engine.call("GET", self._inspect)
+        pid, container_id = int(told.get("Pid") or 0), str(told.get("ContainerID") or "")
+        if not told.get("Running"):
+            return True
+        return bool(pid and container_id) and kill_in_container(pid, container_id)
+
     def close(self) -> None:
         self._writer.close()
 
@@ -151,6 +162,9 @@ class DockerStreams:
         told = await self._engine.call("GET", f"/containers/{container_id}/json")
         if not told["State"]["Running"]:
             raise RuntimeRefused(409, "the container does not run; see: berth describe task")
+        _, joined, sandbox_id = str(told["HostConfig"].get("NetworkMode") or "").partition("container:")
+        if joined:
+            return await self.address(sandbox_id)
         found = container_address(told)
         if not found:
             raise RuntimeRefused(409, "the container has no address of its own on this node")
@@ -179,6 +193,20 @@ class DockerStreams:
     async def write_archive(self, container_id: str, folder: str, chunks: AsyncIterator[bytes]) -> None:
         query = {"path": folder, "noOverwriteDirNonDir": "true", "copyUIDGID": "true"}
         await self._engine.upload(_archive(container_id, **query), chunks)
+
+
+def kill_in_container(pid: int, container_id: str) -> bool:
+    """Kill a process, with its group, if it belongs to that container; say whether it is at its end."""
+    try:
+        if container_id not in Path(f"/proc/{pid}/cgroup").read_text():
+            return False  # of an engine that runs elsewhere, or has another count of processes
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, signal.SIGKILL)
+        else:
+            os.kill(pid, signal.SIGKILL)
+    except OSError:  # it may have ended just now: the next look tells
+        return False
+    return True
 
 
 def container_address(told: Json) -> str:

@@ -38,7 +38,7 @@ class DockerUsage:
                 return tuple(
                     _counters(client, container_id, journal, known.get(container_id))
                     for container_id, labels in listed.items()
-                    if (journal := from_labels(labels)) is not None
+                    if (journal := from_labels(labels)) is not None and not journal.is_sandbox
                 )
         except RUNTIME_SILENT as error:
             raise RuntimeUnavailable(f"the container runtime does not answer: {error}") from error

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from agent.labels import container_name
 from agent.runtime.api import (
+    SANDBOX_IMAGE,
     ContainerGone,
     ContainerInfo,
     ContainerSeen,
@@ -23,12 +24,17 @@ from agent.runtime.api import (
     Phase,
     Pull,
     Reason,
+    Refresh,
     Remove,
+    RunHook,
     RuntimeDown,
     RuntimeUp,
     Start,
     Stop,
+    publishes,
 )
+from schemas.roles import find_container
+from schemas.task import Container
 
 FOREVER = float("inf")
 _IMAGE = re.compile(r"hollow/exit-(\d+)-after-([0-9.]+)s")
@@ -65,7 +71,7 @@ _NO_FAULT = Fault()
 
 def script_of_image(op: Create) -> Behaviour:
     """Read the behaviour off the image's name; any other image runs for ever."""
-    container = next(each for each in op.binding.spec.containers if each.name == op.journal.container)
+    container = _container_of(op)
     match = _IMAGE.match(container.image)
     if match:
         return Behaviour(runs_s=float(match.group(2)), exit_code=int(match.group(1)))
@@ -76,11 +82,18 @@ def script_of_image(op: Create) -> Behaviour:
     return Behaviour()
 
 
+def _container_of(op: Create) -> Container:
+    found = find_container(op.binding.spec, op.journal.container)
+    assert found is not None, op.journal.container
+    return found
+
+
 @dataclass(slots=True)
 class _Container:
     info: ContainerInfo
     behaviour: Behaviour
     ports: tuple[tuple[int, str], ...]
+    sandbox_id: str = ""
     ends_at: float = FOREVER
     ends_with: int = 0
 
@@ -157,6 +170,10 @@ class HollowHost:
                 return self._signal(op)
             case Remove():
                 return self._remove(op)
+            case RunHook():
+                return self._hook(op)
+            case Refresh():
+                return Done(op)
 
     def _tell(self, observation: Observation) -> None:
         for listener in tuple(self._listeners):
@@ -176,21 +193,22 @@ class HollowHost:
                 return Done(op, holder.info)
             message = f"the name {name} belongs to container {holder.info.id}"
             return Failed(op, Reason.CREATE_CONTAINER_ERROR, message)
-        container = next(each for each in op.binding.spec.containers if each.name == op.journal.container)
-        if container.image in self.missing_images:
-            return Failed(op, Reason.IMAGE_MISSING, f"No such image: {container.image}")
+        image = SANDBOX_IMAGE if op.journal.is_sandbox else _container_of(op).image
+        if image in self.missing_images:
+            return Failed(op, Reason.IMAGE_MISSING, f"No such image: {image}")
         self._created += 1
         info = ContainerInfo(
             id=f"hollow-{self._created}",
             name=name,
             journal=op.journal,
             phase=Phase.CREATED,
-            image=container.image,
+            image=image,
             created_at=self.clock(),
         )
         granted = op.binding.grants.ports
-        ports = tuple((port.host_port, port.protocol) for port in granted if port.container == container.name)
-        self._containers[info.id] = _Container(info, self.script(op), ports)
+        ports = tuple((port.host_port, port.protocol) for port in granted if publishes(op, port))
+        behaviour = Behaviour() if op.journal.is_sandbox else self.script(op)
+        self._containers[info.id] = _Container(info, behaviour, ports, op.sandbox_id)
         self._names[name] = info.id
         return Done(op, info)
 
@@ -204,15 +222,26 @@ class HollowHost:
         if taken is not None:
             message = f"0.0.0.0:{taken}: bind: address already in use"
             return Done(op, self._not_started(found, Reason.HOST_PORT_TAKEN, message, taken))
-        if found.behaviour.cannot_start:
+        if found.behaviour.cannot_start or not self._has_network(found):
             reason = Reason.CONTAINER_CANNOT_RUN
-            return Done(op, self._not_started(found, reason, found.behaviour.cannot_start, None))
+            why = found.behaviour.cannot_start or "cannot join network of a non running container"
+            return Done(op, self._not_started(found, reason, why, None))
         now = self.clock()
         found.info = replace(found.info, phase=Phase.RUNNING, started_at=now)
         found.ends_at, found.ends_with = now + found.behaviour.runs_s, found.behaviour.exit_code
         self._quiet_until = min(self._quiet_until, found.ends_at)
         self.started.append(found.info)
         return Done(op, found.info)
+
+    def _has_network(self, container: _Container) -> bool:
+        sandbox = self._containers.get(container.sandbox_id)
+        return not container.sandbox_id or (sandbox is not None and sandbox.info.phase is Phase.RUNNING)
+
+    def _hook(self, op: RunHook) -> Done | Failed:
+        found = self._containers.get(op.id)
+        if found is None or found.info.phase is not Phase.RUNNING:
+            return Failed(op, Reason.HOOK_FAILED, f"container {op.id} does not run")
+        return Done(op)
 
     def _taken_port(self, wanted: _Container) -> int | None:
         if not wanted.ports:
@@ -296,7 +325,8 @@ class HollowRuntime:
     def submit(self, op: Op) -> None:
         now = self._host.clock()
         fault = self._faults(op, now)
-        self._pending.append(_Pending(op, now + fault.delay_s, fault))
+        sleeps_s = op.hook.sleep.seconds if isinstance(op, RunHook) and op.hook.sleep else 0
+        self._pending.append(_Pending(op, now + fault.delay_s + sleeps_s, fault))
 
     def resync(self) -> None:
         self._wants_listing = True

@@ -48,6 +48,9 @@ class Process(Protocol):
     async def exit_code(self) -> int | None:
         """Return the exit code, after the last output; None if the process goes on without us."""
 
+    async def kill(self) -> bool:
+        """End a command, with what it started, at once; say whether nothing of it runs on."""
+
     def close(self) -> None: ...
 
 

@@ -90,7 +90,7 @@ class Door:
         Raises Refusal, RuntimeUnavailable.
         """
         cluster, binding = self.binding(connection)
-        names = [each.name for each in binding.spec.containers]
+        names = [each.name for each in (*binding.spec.containers, *binding.spec.init_containers)]
         name = connection.path_params.get("container", names[0])
         if name not in names:
             raise Refusal(404, f"task {binding.name} has no container {name}; it has: {', '.join(names)}")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from controller.reconcilers.bindings import binding_to_stop, stop_answer
+from controller.reconcilers.leaving import answered_wishes
 from controller.reconcilers.placing import unplaced
 from controller.reconcilers.plan import (
     CreateBinding,
@@ -27,8 +28,10 @@ def plan_removal(inputs: TaskInputs, plan: Plan) -> Plan:
     leaving = sum(isinstance(intent, RemoveBinding | GiveUpBinding) for intent in plan.intents)
     if leaving < len(inputs.bindings) or any(isinstance(i, CreateBinding) for i in plan.intents):
         return _without_ended_placement(inputs, plan)
+    if inputs.is_owned and inputs.spec is not None:
+        return _without_ended_placement(inputs, plan)  # its owner removes it, and counts it if it is a Job's
     if inputs.spec is None and inputs.status is None and inputs.delete is None:
-        return plan
+        return replace(plan, intents=(*plan.intents, *answered_wishes(inputs)))
     note = EventNote("Normal", "Deleted", "stopped and removed")
     return replace(plan, intents=(*plan.intents, RemoveObject()), events=(note,))
 
@@ -41,6 +44,8 @@ def _without_ended_placement(inputs: TaskInputs, plan: Plan) -> Plan:
     }
     if status is None or not status.node or status.binding_uid not in ended:
         return plan
+    if inputs.is_owned and status.state in FINISHED:
+        return plan  # how it ended is still to be counted
     stopped = unplaced(inputs, previous_node=status.node).model_copy(update={"state": TaskState.STOPPED})
     return replace(plan, intents=(*plan.intents, PutTaskStatus(stopped)))
 

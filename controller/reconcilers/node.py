@@ -17,14 +17,25 @@ from schemas.meta import Condition, find_condition, set_condition
 from schemas.node import Node
 from schemas.report import Heartbeat, NodeReport
 from schemas.request import DeleteRequest, FenceRequest
-from schemas.status import NodeStatus
+from schemas.status import DrainLeft, DrainStatus, NodeStatus
 from schemas.timestamps import format_time
 from schemas.versioned import Versioned
+
+MAX_LEFT = 200  # tasks that the status of a drain names
+
+
+@dataclass(frozen=True, slots=True)
+class DrainWork:
+    """How far the drain that was asked for at `requested_at` has come; decided by `eviction`."""
+
+    requested_at: str
+    left: tuple[DrainLeft, ...]
+    timed_out: bool
 
 
 @dataclass(frozen=True, slots=True)
 class NodeInputs:
-    """All that is stored about one node. `has_sites`: some binding is on it, ended or not."""
+    """All that is stored about one node. `has_sites`: some binding is on it, ended or not. `drain`: None, unknown."""
 
     ref: ObjectRef
     spec: Versioned[Node] | None
@@ -35,6 +46,7 @@ class NodeInputs:
     fence: Versioned[FenceRequest] | None
     has_sites: bool
     incarnation: int
+    drain: DrainWork | None = None
 
 
 def plan_node(inputs: NodeInputs, now: float) -> Plan:
@@ -64,9 +76,10 @@ def plan_node(inputs: NodeInputs, now: float) -> Plan:
         moved = condition.model_copy(update={"last_transition_time": format_time(now)})
         conditions = set_condition(conditions, moved)
     new = old.model_copy(update={"node_uid": report.node_uid, "conditions": conditions})
+    new = _with_drain(inputs, new, now)
     if inputs.status is None or new != old:
         intents.append(PutNodeStatus(new))
-    return replace(plan, intents=tuple(intents), events=_notes(old, new))
+    return replace(plan, intents=tuple(intents), events=(*_notes(old, new), *_drain_notes(old, new)))
 
 
 def _plan_removal(inputs: NodeInputs, plan: Plan) -> Plan:
@@ -108,3 +121,40 @@ def _notes(old: NodeStatus, new: NodeStatus) -> tuple[EventNote, ...]:
     return (
         EventNote("Normal" if ready else "Warning", "NodeReady" if ready else "NodeNotReady", after.message),
     )
+
+
+def _with_drain(inputs: NodeInputs, status: NodeStatus, now: float) -> NodeStatus:
+    """Tell how far the drain has come; of a node that is not drained nothing is told."""
+    drain = inputs.spec.value.spec.drain if inputs.spec else None
+    if drain is None:
+        kept = tuple(each for each in status.conditions if each.type != "Drained")
+        return status.model_copy(update={"drain": None, "conditions": kept})
+    work = inputs.drain
+    if work is None or work.requested_at != drain.requested_at:
+        return status
+    old = status.drain
+    if old is None or old.requested_at != work.requested_at:
+        old = DrainStatus(requested_at=work.requested_at, started_at=format_time(now))
+    count = len(work.left)
+    told = old.model_copy(
+        update={"total": max(old.total, count), "count": count, "left": work.left[:MAX_LEFT]}
+    )
+    condition = _drained(told, work).model_copy(update={"last_transition_time": format_time(now)})
+    conditions = set_condition(status.conditions, condition)
+    return status.model_copy(update={"drain": told, "conditions": conditions})
+
+
+def _drained(drain: DrainStatus, work: DrainWork) -> Condition:
+    if not drain.count:
+        return Condition(type="Drained", status="True", reason="Drained", message="no task is left to move")
+    waiting = [each for each in drain.left if each.reason != "stopping"] or list(drain.left)
+    text = f"{drain.count} of {drain.total} tasks left; {waiting[0].task}: {waiting[0].reason}"
+    reason = "TimedOut" if work.timed_out else "Draining"
+    return Condition(type="Drained", status="False", reason=reason, message=text)
+
+
+def _drain_notes(old: NodeStatus, new: NodeStatus) -> tuple[EventNote, ...]:
+    before, after = find_condition(old.conditions, "Drained"), find_condition(new.conditions, "Drained")
+    if after is None or (before is not None and before.reason == after.reason):
+        return ()
+    return (EventNote("Warning" if after.reason == "TimedOut" else "Normal", after.reason, after.message),)

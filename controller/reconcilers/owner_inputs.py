@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from controller.reconcilers.plan import Reads
 from controller.scheduler.snapshot import NodeView
 from schemas.binding import Binding
 from schemas.job import Job
@@ -82,6 +83,7 @@ class OwnerInputs(Generic[O_co, S_co]):
     that are in use by somebody else, or still by something of this owner that is on its way out.
     nodes: for DaemonSets. denied: why admission refuses tasks of the present template, empty if it does not.
     has_unreadable: something that this owner made can't be read; then nothing is created or removed.
+    owned: of a CronJob's job, which is itself owned; `spec` is composed of it then, and has its revisions.
     """
 
     ref: ObjectRef
@@ -97,6 +99,14 @@ class OwnerInputs(Generic[O_co, S_co]):
     nodes: tuple[NodeView, ...] = ()
     denied: tuple[str, ...] = ()
     has_unreadable: bool = False
+    owned: Versioned[Owned] | None = None
+
+    @property
+    def reads(self) -> Reads:
+        """The revisions that a plan depends on: of the spec's key, or of the owned one where it is composed."""
+        spec = 0 if self.owned is not None or self.spec is None else self.spec.mod_revision
+        status = self.status.mod_revision if self.status is not None else 0
+        return Reads(spec, status, self.owned.mod_revision if self.owned is not None else 0)
 
     @property
     def is_terminating(self) -> bool:

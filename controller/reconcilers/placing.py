@@ -3,14 +3,15 @@
 from dataclasses import replace
 
 from controller.reconcilers.plan import EventNote, Plan, PutTaskStatus, Waiting
-from controller.reconcilers.pull_secrets import with_secrets
 from controller.reconcilers.rollup import NodeHealth
+from controller.reconcilers.task_config import with_config
 from controller.reconcilers.task_inputs import TaskInputs, reads_of
 from controller.scheduler.snapshot import PortAsk, Shape, TaskView
 from schemas.admission import Denied
 from schemas.binding import Binding
 from schemas.defaults import reschedule_after_s, task_requests
 from schemas.meta import Condition, set_condition
+from schemas.roles import lasting
 from schemas.state import TaskState
 from schemas.status import TaskStatus
 from schemas.task import TaskSpec
@@ -19,7 +20,7 @@ from schemas.versioned import Versioned
 
 
 def plan_unplaced(inputs: TaskInputs, plan: Plan, now: float) -> Plan:
-    """Ask for a node, unless it is denied, lost for good, waits for a Secret, or an older object still ends."""
+    """Ask for a node, unless it is denied, lost for good, lacks a ConfigMap or Secret, or an older one still ends."""
     status = inputs.own_status
     spec = inputs.spec
     assert spec is not None
@@ -29,8 +30,8 @@ def plan_unplaced(inputs: TaskInputs, plan: Plan, now: float) -> Plan:
         and status.observed_generation == spec.generation
     ):
         return plan
-    base = status or TaskStatus(uid=inputs.uid)
-    rolled = with_secrets(with_admission(base, inputs, now), inputs.pull_secrets, now)
+    base = status or TaskStatus(uid=inputs.uid, owner=inputs.owner)
+    rolled = with_config(with_admission(base, inputs, now), inputs.config, now)
     if rolled != base:
         rolled = rolled.model_copy(update={"observed_generation": spec.generation})
         plan = replace(plan, intents=(*plan.intents, PutTaskStatus(rolled)))
@@ -38,10 +39,10 @@ def plan_unplaced(inputs: TaskInputs, plan: Plan, now: float) -> Plan:
         if rolled == base:
             return plan
         return replace(plan, events=(EventNote("Warning", "Denied", "; ".join(inputs.verdict.reasons)),))
-    if inputs.pull_secrets.reason:
+    if inputs.config.reason:
         if rolled.message == base.message:
             return plan
-        note = EventNote("Warning", inputs.pull_secrets.reason, inputs.pull_secrets.message)
+        note = EventNote("Warning", inputs.config.reason, inputs.config.message)
         return replace(plan, events=(note,))
     if inputs.verdict is None or any(uid != inputs.uid for _, uid in inputs.bindings) or plan.intents:
         return plan
@@ -75,6 +76,7 @@ def unplaced(inputs: TaskInputs, previous_node: str) -> TaskStatus:
     old = inputs.own_status
     return TaskStatus(
         uid=inputs.uid,
+        owner=inputs.owner,
         observed_generation=inputs.spec.generation if inputs.spec else 0,
         epoch=old.epoch if old else 0,
         previous_node=previous_node,
@@ -136,7 +138,7 @@ def shape_of(spec: TaskSpec) -> Shape:
     """Return what filters and scores ask of an effective spec."""
     ports = tuple(
         PortAsk(container.name, port.container_port, port.host_port, port.protocol, port.name)
-        for container in spec.containers
+        for container in lasting(spec)
         for port in container.ports
     )
     return Shape(
@@ -144,4 +146,5 @@ def shape_of(spec: TaskSpec) -> Shape:
         ports=ports,
         selector=tuple(sorted(spec.node_selector.items())),
         tolerations=spec.tolerations,
+        node_name=spec.node_name,
     )

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from controller.reconcilers.pull_secrets import Copies
+from controller.reconcilers.task_config import Copies
 from controller.scheduler.snapshot import TaskView
 from schemas.binding import Binding, StopReason
 from schemas.cluster import Cluster
+from schemas.configmap import ConfigCopy
 from schemas.keys import ObjectRef
 from schemas.owned import Endpoints, Owned, OwnerReference
 from schemas.secret import SealedCopy
@@ -50,7 +51,7 @@ class UpdateBinding:
 
 @dataclass(frozen=True, slots=True)
 class SealBinding:
-    """A wish for copies of Secrets in a binding; `controller.sealing` makes a PutSealed of it."""
+    """A wish for other copies in a binding; `controller.sealing` makes a PutSealed of it."""
 
     binding: Versioned[Binding]
     copies: Copies
@@ -58,10 +59,11 @@ class SealBinding:
 
 @dataclass(frozen=True, slots=True)
 class PutSealed:
-    """Put copies of Secrets, by name, into a binding; the task runs on."""
+    """Put copies of Secrets and ConfigMaps, by name, into a binding; the task runs on."""
 
     binding: Versioned[Binding]
     sealed: tuple[tuple[str, SealedCopy], ...]
+    config: tuple[tuple[str, ConfigCopy], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +266,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do about `ref`; `requeue_at`: look again at that time even if nothing changes."""
+    """What to do about `ref`; `requeue_at`: look again at that time even if nothing changes.
+
+    beside: what nobody may write about meanwhile, though the plan itself does not.
+    """
 
     ref: ObjectRef
     uid: str
@@ -273,3 +278,4 @@ class Plan:
     events: tuple[EventNote, ...] = ()
     waiting: Waiting | None = None
     requeue_at: float | None = None
+    beside: tuple[ObjectRef, ...] = ()

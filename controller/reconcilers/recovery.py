@@ -15,14 +15,14 @@ from controller.reconcilers.plan import (
     Intent,
     Plan,
     PutTaskStatus,
-    Reads,
     RemoveBinding,
     ReplaceBinding,
 )
-from controller.reconcilers.task_inputs import Site, TaskInputs
+from controller.reconcilers.task_inputs import Site, TaskInputs, reads_of
 from schemas.admission import Admitted
 from schemas.binding import Binding, Grants
 from schemas.report import NodeReport, TaskReport
+from schemas.roles import all_containers
 from schemas.state import FINISHED, TaskState
 from schemas.status import TaskStatus
 from schemas.task import TaskSpec
@@ -58,10 +58,7 @@ def rebuild_task(inputs: TaskInputs) -> Plan:
     plan = Plan(
         inputs.ref,
         inputs.uid,
-        Reads(
-            spec=inputs.spec.mod_revision if inputs.spec else 0,
-            status=inputs.status.mod_revision if inputs.status else 0,
-        ),
+        reads_of(inputs),
     )
     kept = None if inputs.is_terminating else _newest_running(inputs)
     intents: list[Intent] = []
@@ -117,7 +114,7 @@ def _adopt(inputs: TaskInputs, versioned: Versioned[Binding]) -> list[Intent]:
 def _keep(inputs: TaskInputs, site: Site, report: TaskReport) -> list[Intent]:
     """Make the placement name what runs at `site`, and give it a binding of this incarnation."""
     before = inputs.bindings.get(site)
-    old = inputs.own_status or TaskStatus(uid=inputs.uid)
+    old = inputs.own_status or TaskStatus(uid=inputs.uid, owner=inputs.owner)
     epoch = max(old.epoch, report.epoch)
     status = old.model_copy(
         update={
@@ -147,7 +144,7 @@ def _keep(inputs: TaskInputs, site: Site, report: TaskReport) -> list[Intent]:
 
 def _may_run(report: TaskReport, spec: TaskSpec) -> bool:
     """Say whether what runs may be of `spec`; of its template only the images are reported."""
-    images = {container.name: container.image for container in spec.containers}
+    images = {container.name: container.image for container in all_containers(spec)}
     return all(container.image in ("", images.get(container.name)) for container in report.containers)
 
 

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from controller.reconcilers.readiness import NOT_READY, stages, unready, unready_words
 from schemas.binding import Binding, StopReason
 from schemas.meta import Condition, find_condition, set_condition
-from schemas.report import ContainerStatus, TaskReport
-from schemas.state import FINISHED, ContainerState, ContainerView, Placement, TaskState, task_state
+from schemas.report import INITIALIZING, UNHEALTHY, ContainerStatus, TaskReport, container_views
+from schemas.state import FINISHED, ContainerState, Placement, TaskState, task_state
 from schemas.status import TaskStatus
+from schemas.task import TaskSpec
 from schemas.timestamps import format_time
 
 
@@ -29,7 +31,7 @@ class NodeHealth:
 def state_of(binding: Binding, report: TaskReport | None, *, ended: bool) -> TaskState:
     """Return the state of a bound task."""
     placement = Placement(binding.desired, binding.reason, ended)
-    views = [ContainerView(c.state, c.attempt, c.exit_code) for c in (report.containers if report else ())]
+    views = container_views(binding.spec, report.containers if report else ())
     return task_state(placement, views, binding.spec.restart_policy)
 
 
@@ -55,7 +57,7 @@ def roll_up(
     reason, message = _worst(containers, binding)
     conditions = old.conditions
     waits = find_condition(conditions, "Scheduled")
-    for condition in _conditions(state, report, health, reason, message):
+    for condition in _conditions(state, report, health, reason, message, binding.spec):
         if (
             condition.type == "Scheduled"
             and waits
@@ -97,27 +99,44 @@ def _worst(containers: tuple[ContainerStatus, ...], binding: Binding) -> tuple[s
     """Return reason and message of the container that most needs a look."""
     if binding.reason is not None and binding.reason.value != "Completed":
         return binding.reason.value, binding.message
-    for container in sorted(containers, key=lambda c: (c.state is ContainerState.RUNNING, c.name)):
-        if container.reason:
-            return container.reason, container.message
-    return "", ""
+    found = (each for each in containers if each.reason and not _is_quiet(each, containers))
+    worst = min(found, key=_urgency, default=None)
+    return (worst.reason, worst.message) if worst else ("", "")
+
+
+def _urgency(container: ContainerStatus) -> tuple[bool, bool, bool, str]:
+    """What went wrong comes before what merely waits for it."""
+    done, waits = container.reason == "Completed", container.reason == INITIALIZING
+    return done, waits, container.state is ContainerState.RUNNING, container.name
+
+
+def _is_quiet(container: ContainerStatus, containers: tuple[ContainerStatus, ...]) -> bool:
+    """One that is not ready runs, as in Kubernetes; one that is done is no news while others go on."""
+    if container.reason == UNHEALTHY:
+        return True
+    goes_on = any(not each.init and each.state is not ContainerState.EXITED for each in containers)
+    return container.reason == "Completed" and goes_on
 
 
 def _conditions(
-    state: TaskState, report: TaskReport | None, health: NodeHealth, reason: str, message: str
+    state: TaskState, report: TaskReport | None, health: NodeHealth, reason: str, message: str, spec: TaskSpec
 ) -> tuple[Condition, ...]:
     unreachable = health.down_since is not None
     unknown = unreachable or (report is not None and report.unknown)
-    running = report is not None and all(c.state is ContainerState.RUNNING for c in report.containers)
-    ready = state is TaskState.RUNNING and running and not unknown
+    containers = report.containers if report is not None else ()
+    ready = state is TaskState.RUNNING and bool(containers) and not unready(spec, containers) and not unknown
     why = "NodeUnreachable" if unreachable else "RuntimeUnreachable" if unknown else reason or state.value
+    text = message
+    if not unknown and state is TaskState.RUNNING and not reason:
+        why, text = NOT_READY, unready_words(spec, containers)
     found = [
         Condition(type="Scheduled", status="True", reason="Bound", message=f"bound to {health.name}"),
+        *stages(spec, containers),
         Condition(
             type="Ready",
             status="Unknown" if unknown else "True" if ready else "False",
             reason="" if ready else why,
-            message="" if ready else message,
+            message="" if ready else text,
         ),
     ]
     if unknown:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from controller.reconcilers.bindings import new_binding
 from controller.reconcilers.ending import end_of, end_other_bindings, plan_removal
+from controller.reconcilers.leaving import answered_wishes, without_address
 from controller.reconcilers.placing import (
     copies_end_at,
     ends_by_itself,
@@ -27,8 +28,9 @@ from controller.reconcilers.plan import (
     StopBinding,
     UpdateBinding,
 )
-from controller.reconcilers.pull_secrets import copies_to_change
+from controller.reconcilers.readiness import PROBE_FAILED, probe_notes
 from controller.reconcilers.rollup import roll_up, state_of
+from controller.reconcilers.task_config import copies_to_change
 from controller.reconcilers.task_inputs import Site, TaskInputs, reads_of
 from schemas.admission import Admitted, Denied
 from schemas.binding import Binding, Desired, StopReason
@@ -43,6 +45,10 @@ from schemas.versioned import Versioned
 
 def plan_task(inputs: TaskInputs, now: float) -> Plan:
     """Return what should happen next about one task."""
+    return without_address(inputs, _plan_task(inputs, now))
+
+
+def _plan_task(inputs: TaskInputs, now: float) -> Plan:
     plan = Plan(inputs.ref, inputs.uid, reads_of(inputs))
     old_copies = tuple(end_other_bindings(inputs))
     if inputs.is_terminating:
@@ -50,7 +56,7 @@ def plan_task(inputs: TaskInputs, now: float) -> Plan:
     if inputs.delete is not None:
         meant_for_an_older_object = RemoveRequest("delete", inputs.delete.mod_revision)
         old_copies += (meant_for_an_older_object,)
-    plan = replace(plan, intents=old_copies)
+    plan = replace(plan, intents=(*old_copies, *answered_wishes(inputs)))
     if inputs.current is not None:
         return _plan_bound(inputs, inputs.current, plan, now)
     if inputs.own_status is not None and inputs.own_status.node:
@@ -98,6 +104,9 @@ def _next_step(inputs: TaskInputs, current: Versioned[Binding]) -> StopBinding |
     taken = _taken_port(binding, report, spec.value.spec)
     if taken is not None:
         return StopBinding(current, StopReason.PORT_TAKEN, f"host port {taken} is taken on {binding.node}")
+    evicted = inputs.evicted
+    if evicted is not None and evicted.binding_uid == binding.binding_uid:
+        return StopBinding(current, evicted.reason, evicted.message)
     labels = tuple(sorted(spec.value.metadata.labels.items()))
     if isinstance(inputs.verdict, Admitted) and binding.generation != spec.generation:
         return UpdateBinding(
@@ -107,9 +116,9 @@ def _next_step(inputs: TaskInputs, current: Versioned[Binding]) -> StopBinding |
 
 
 def _new_copies(inputs: TaskInputs, current: Versioned[Binding]) -> tuple[SealBinding, ...]:
-    """Have the binding's copies of Secrets made anew when a Secret or the node's key has changed."""
+    """Have the binding's copies made anew when a ConfigMap, a Secret or the node's key has changed."""
     key_id = inputs.health(current.value.node).key_id
-    copies = copies_to_change(current.value, inputs.pull_secrets, key_id)
+    copies = copies_to_change(current.value, inputs.config, key_id)
     return () if copies is None else (SealBinding(current, copies),)
 
 
@@ -249,11 +258,13 @@ def _notes(
         notes.append(EventNote("Warning" if trouble else "Normal", reason, text))
     elif old is not None and status.reason != old.reason and _is_trouble(status.reason):
         notes.append(EventNote("Warning", status.reason, status.message))
-    return tuple(notes)
+    return (*notes, *probe_notes(old, status))
 
 
 def _is_trouble(reason: str) -> bool:
     return bool(reason) and reason not in _QUIET
 
 
-_QUIET = frozenset({"Completed", "Deleted", "Superseded", "ContainerCreating", "Pulling"})
+_QUIET = frozenset(
+    {"Completed", "Deleted", "Superseded", "ContainerCreating", "Pulling", "Initializing", *PROBE_FAILED}
+)

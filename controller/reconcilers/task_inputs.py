@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from controller.reconcilers.eviction import Evicted
 from controller.reconcilers.plan import Reads
-from controller.reconcilers.pull_secrets import NO_SECRETS, PullSecrets
 from controller.reconcilers.rollup import NodeHealth
+from controller.reconcilers.task_config import NO_CONFIG, TaskConfig
 from schemas.admission import Admitted, Denied
 from schemas.binding import Binding
 from schemas.keys import ObjectRef
+from schemas.owned import Endpoints, OwnerReference
 from schemas.report import TaskReport
-from schemas.request import DeleteRequest
+from schemas.request import DeleteRequest, EvictRequest
 from schemas.status import TaskStatus
 from schemas.task import Task, template_hash
 from schemas.versioned import Versioned
@@ -21,7 +23,12 @@ Site = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class TaskInputs:
-    """All that is stored about the task of one name, and what it depends on. Nothing here is unreadable."""
+    """All that is stored about the task of one name, and what it depends on. Nothing here is unreadable.
+
+    is_owned: its spec is composed of its owned key, and has that key's revisions; only its owner removes that key.
+    endpoints: the list of ready addresses that names the task, None if none does.
+    evict: somebody's wish that it moves. evicted: the decision that a binding of it ends now.
+    """
 
     ref: ObjectRef
     spec: Versioned[Task] | None
@@ -33,8 +40,13 @@ class TaskInputs:
     nodes: Mapping[str, NodeHealth]
     incarnation: int
     access_hash: str
-    pull_secrets: PullSecrets = NO_SECRETS
+    config: TaskConfig = NO_CONFIG
     known_template: str = ""
+    is_owned: bool = False
+    owner: OwnerReference | None = None
+    endpoints: Versioned[Endpoints] | None = None
+    evict: Versioned[EvictRequest] | None = None
+    evicted: Evicted | None = None
 
     @property
     def template_hash(self) -> str:
@@ -88,7 +100,9 @@ class TaskInputs:
 
 def reads_of(inputs: TaskInputs) -> Reads:
     """Return the revisions that a decision about this task depends on."""
+    revision = inputs.spec.mod_revision if inputs.spec else 0
     return Reads(
-        spec=inputs.spec.mod_revision if inputs.spec else 0,
+        spec=0 if inputs.is_owned else revision,
         status=inputs.status.mod_revision if inputs.status else 0,
+        owned=revision if inputs.is_owned else 0,
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from controller.scheduler.reasons import Code, Reason
 from controller.scheduler.snapshot import Room, Shape
 from schemas.node import Taint
+from schemas.owned import UNSCHEDULABLE
 from schemas.task import Toleration
 
 Filter = Callable[[Shape, Room], Reason | None]
@@ -20,8 +21,18 @@ def is_ready(shape: Shape, room: Room) -> Reason | None:
     return None if room.view.ready else Reason(Code.NODE_NOT_READY)
 
 
+def is_the_node(shape: Shape, room: Room) -> Reason | None:
+    """A task may name the only node that it goes to, as those of a DaemonSet do."""
+    return None if shape.node_name in (None, room.view.name) else Reason(Code.OTHER_NODE)
+
+
 def is_not_cordoned(shape: Shape, room: Room) -> Reason | None:
-    return Reason(Code.NODE_CORDONED) if room.view.cordoned else None
+    if not room.view.cordoned:
+        return None
+    is_for_it = shape.node_name == room.view.name or not room.view.draining
+    if is_for_it and any(each.key == UNSCHEDULABLE for each in shape.tolerations):
+        return None
+    return Reason(Code.NODE_CORDONED)
 
 
 def tolerates_taints(shape: Shape, room: Room) -> Reason | None:
@@ -83,6 +94,7 @@ def fits_resources(shape: Shape, room: Room) -> Reason | None:
 
 
 FILTERS: tuple[Filter, ...] = (
+    is_the_node,
     is_readable,
     is_ready,
     is_not_cordoned,

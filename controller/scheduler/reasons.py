@@ -16,6 +16,8 @@ class Code(StrEnum):
     NODE_UNREADABLE = "NodeUnreadable"
     NODE_NOT_READY = "NodeNotReady"
     NODE_CORDONED = "NodeCordoned"
+    OTHER_NODE = "OtherNode"
+    NO_SUCH_NODE = "NoSuchNode"
     TAINT_NOT_TOLERATED = "TaintNotTolerated"
     SELECTOR_MISMATCH = "SelectorMismatch"
     OLD_COPY_ENDING = "OldCopyEnding"
@@ -36,6 +38,8 @@ CURES: Mapping[Code, frozenset[Cure]] = {
     Code.NODE_UNREADABLE: frozenset({Cure.NODE_CHANGED}),
     Code.NODE_NOT_READY: frozenset({Cure.NODE_CHANGED}),
     Code.NODE_CORDONED: frozenset({Cure.NODE_CHANGED}),
+    Code.OTHER_NODE: frozenset({Cure.NODE_CHANGED}),
+    Code.NO_SUCH_NODE: frozenset({Cure.NODE_CHANGED}),
     Code.TAINT_NOT_TOLERATED: frozenset({Cure.NODE_CHANGED}),
     Code.SELECTOR_MISMATCH: frozenset({Cure.NODE_CHANGED}),
     Code.OLD_COPY_ENDING: frozenset({Cure.RESOURCES_FREED}),
@@ -60,6 +64,8 @@ _PHRASES = {
     Code.NODE_UNREADABLE: "has a spec that can't be read",
     Code.NODE_NOT_READY: "not ready",
     Code.NODE_CORDONED: "cordoned",
+    Code.OTHER_NODE: "not the node that the task names",
+    Code.NO_SUCH_NODE: "that has never reported",
     Code.TAINT_NOT_TOLERATED: "with a taint that the task does not tolerate",
     Code.SELECTOR_MISMATCH: "not matching the node selector",
     Code.OLD_COPY_ENDING: "still ending an older copy",

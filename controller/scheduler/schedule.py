@@ -89,12 +89,21 @@ class _Cycle:
 
     def best_room(self, task: TaskView) -> Room | None:
         """Return the best room that fits `task`; its previous node if that fits, else by score."""
+        if task.shape.node_name is not None:
+            return self._only_room(task, task.shape.node_name)
         previous = self._index.get(task.previous_node)
         if previous is not None and task.previous_node not in task.ending_on:
             room = self._rooms[previous]
             if first_reason(task.shape, room) is None:
                 return room
         return self._best_by_score(task)
+
+    def _only_room(self, task: TaskView, node: str) -> Room | None:
+        index = self._index.get(node)
+        if index is None or node in task.ending_on:
+            return None
+        room = self._rooms[index]
+        return room if first_reason(task.shape, room) is None else None
 
     def _best_by_score(self, task: TaskView) -> Room | None:
         candidates = self._candidates_of(task.shape)
@@ -143,7 +152,12 @@ class _Cycle:
         return room.take(shape)
 
     def reasons(self, task: TaskView) -> Mapping[str, Reason]:
-        """Return each node's first failing reason; equal shapes share one answer while nothing changed."""
+        """Return each node's first failing reason; equal shapes share one answer while nothing changed.
+
+        For a task that names its node only that one counts.
+        """
+        if task.shape.node_name is not None:
+            return self._reasons_of_one(task, task.shape.node_name)
         known = self._reasons.get(task.shape)
         if known is None or known[0] != len(self._changes):
             found = {room.view.name: first_reason(task.shape, room) for room in self._rooms}
@@ -151,3 +165,10 @@ class _Cycle:
             known = self._reasons[task.shape] = (len(self._changes), answer)
         ending = {name: Reason(Code.OLD_COPY_ENDING) for name in task.ending_on if name in self._index}
         return {**known[1], **ending} if ending else known[1]
+
+    def _reasons_of_one(self, task: TaskView, node: str) -> Mapping[str, Reason]:
+        index = self._index.get(node)
+        if index is None:
+            return {node: Reason(Code.NO_SUCH_NODE, detail=node)}
+        reason = first_reason(task.shape, self._rooms[index]) or Reason(Code.OLD_COPY_ENDING)
+        return {node: reason}

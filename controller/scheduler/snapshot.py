@@ -32,6 +32,7 @@ class NodeView:
     port_range: tuple[int, int]
     devices_free: Mapping[str, tuple[str, ...]]
     task_uids: frozenset[str] = frozenset()  # whose bindings have not been removed from this node
+    draining: bool = False  # even who tolerates the cordon stays off, unless it is for this very node
     readable: bool = True  # False: what people said of it can't be read
 
 
@@ -54,6 +55,7 @@ class Shape:
     ports: tuple[PortAsk, ...]
     selector: tuple[tuple[str, str], ...]
     tolerations: tuple[Toleration, ...]
+    node_name: str | None = None  # the only node that it may go to
 
 
 @dataclass(frozen=True, slots=True)

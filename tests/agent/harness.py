@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from agent.assembly import Agent, Settings, assemble
 from agent.identity import Identity, IdentityKeeper
 from agent.resources import NodeFacts
+from agent.runtime.asking import Asker, HollowAsker
 from agent.runtime.hollow import Fault, Faults, HollowHost, HollowRuntime
 from schemas.binding import Binding
 from schemas.cluster import Cluster
@@ -74,6 +75,7 @@ class Machine:
     node_uid: str = "node-uid-1"
     faults: Faults = lambda _op, _now: Fault()
     saved: list[Identity] = field(default_factory=list)
+    asker: Asker = field(default_factory=HollowAsker)
     agent: Agent | None = None
     rewinds: int = 0
 
@@ -114,7 +116,13 @@ class Machine:
         settings = Settings(node=self.node, facts=lambda _: facts, keys=KEYS)
         instance = f"instance-{next(self.world.ids)}"
         self.agent = assemble(
-            store, self.runtime, self.keeper, settings, instance=instance, now=self.world.clock()
+            store,
+            self.runtime,
+            self.keeper,
+            settings,
+            instance=instance,
+            now=self.world.clock(),
+            asker=self.asker,
         )
 
 

@@ -1,7 +1,6 @@
 """A live agent for the integration tier: its threads, a real Docker Engine, and a store in memory."""
 
 import json
-import socket
 import threading
 import uuid
 from pathlib import Path
@@ -38,12 +37,6 @@ def shell(script: str, **spec: Any) -> TaskSpec:
         **spec.pop("container", {}),
     }
     return TaskSpec.parse_written({"containers": [container], "grace": "2s", **spec})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class LiveAgent:

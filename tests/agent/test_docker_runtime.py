@@ -16,8 +16,9 @@ from agent.labels import container_name, to_labels
 from schemas.binding import Desired, GrantedPort
 from schemas.state import ContainerState
 from tests.agent.builders import make_journal
-from tests.agent.live import IMAGE, LiveAgent, free_port, shell
+from tests.agent.live import IMAGE, LiveAgent, shell
 from tests.agent.proxy import SocketProxy
+from tests.support.ports import free_port
 from tests.support.wait import eventually
 
 pytestmark = pytest.mark.docker
@@ -310,5 +311,6 @@ def test_an_image_that_vanishes_right_after_it_was_seen_is_looked_for_again(
         live.running(live.bind(shell(SLEEP, container={"image": name})))
     finally:
         client.remove_image(name, noprune=True)
-    late = live.bind(shell(SLEEP, container={"image": name}))
+    soon = {"initial": "500ms", "factor": 1}  # the next attempt is the one that looks again
+    late = live.bind(shell(SLEEP, restartBackoff=soon, container={"image": name}))
     assert "Never" in live.waiting(late, "ErrImageNeverPull").message

@@ -8,7 +8,7 @@ from agent.labels import Target
 from agent.observation import Ending, Memory, TaskObservation, Trouble
 from agent.restarts import delay_s, next_restart
 from agent.runtime.api import Create, Kill, Phase, Pull, Reason, Remove, Start, Stop
-from agent.statemachine import Nothing, Wait, next_action
+from agent.statemachine import BeginEnd, Nothing, Wait, next_action
 from schemas.binding import Binding, Desired
 from schemas.task import RestartBackoff
 from tests.agent.builders import make_binding, make_container, make_leave, make_spec
@@ -18,8 +18,14 @@ TARGET = Target("binding-1", "main")
 
 
 def act(binding: Binding | None, observed: TaskObservation, now: float = NOW, **leave: object) -> object:
+    """The next step; an end that begins is noted as the agent does, at its first signal."""
     confirmed = {"confirmed_at": now, **leave}
-    return next_action(binding, observed, now, leave=make_leave(**confirmed))  # type: ignore[arg-type]
+    action = next_action(binding, observed, now, leave=make_leave(**confirmed))  # type: ignore[arg-type]
+    if isinstance(action, BeginEnd):
+        signals = [each.signalled_at for each in observed.endings.values() if each.signalled_at is not None]
+        noted = replace(observed, ends={action.binding_uid: min(signals, default=now)})
+        return act(binding, noted, now, **leave)
+    return action
 
 
 def test_first_comes_the_pull_then_create_then_start() -> None:

@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from schemas.keys import Keys
+from schemas.kinds import KINDS
+from sealing.keys import new_key_pair
 from tests.cli.helpers import Shell, write_yaml
 from tests.client.helpers import World, make_object, make_task
-from tests.support.etcd import EtcdServer, free_port
+from tests.support.etcd import EtcdServer
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.etcd
 _numbers = count(1)
@@ -186,13 +189,8 @@ def test_nothing_heavy_is_imported_for_help() -> None:
     assert done.stderr.splitlines()[-1] == "[]"
 
 
-def test_manifests_in_the_box_are_valid(shell: Shell) -> None:
+def test_manifests_in_the_box_are_valid(real: World, shell: Shell) -> None:
+    real.put(real.keys.cluster, {"kind": "Cluster", "clusterUid": "c", "publicKey": new_key_pair().public})
     result = shell("apply", "-R", "-f", str(ROOT / "manifests"), "--dry-run")
-    assert result.code == 0
-    assert {line.split("/")[0] for line in result.lines} == {
-        "namespace",
-        "queue",
-        "priorityclass",
-        "node",
-        "task",
-    }
+    assert result.code == 0, result.err
+    assert {line.split("/")[0] for line in result.lines} == {kind.singular for kind in KINDS}

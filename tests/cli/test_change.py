@@ -250,5 +250,5 @@ def test_logs_of_a_task_that_never_ran(world: World, berth: Shell) -> None:
     result = berth("logs", "task/web")
     assert (result.code, result.out) == (1, "")
     assert 'task "web" is Pending (no node is ready), so there is no log' in result.err
-    assert "only tasks have logs" in berth("logs", "node/n1").err
+    assert "only tasks and their owners have logs" in berth("logs", "node/n1").err
     assert 'task "x" not found' in berth("logs", "x").err

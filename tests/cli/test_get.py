@@ -114,8 +114,8 @@ def test_all_namespaces(world: World, berth: Shell) -> None:
         "default     web    0/1     Pending   0          5m",
         "team        api    0/1     Pending   0          5m",
     ]
-    assert berth("-n", "team", "get", "all").lines[1].startswith("api")
-    assert berth("get", "all", environment={"BERTH_NAMESPACE": "team"}).lines[1].startswith("api")
+    assert berth("-n", "team", "get", "all").lines[1].startswith("task/api ")
+    assert berth("get", "all", environment={"BERTH_NAMESPACE": "team"}).lines[1].startswith("task/api ")
 
 
 def test_selector_and_names(world: World, berth: Shell) -> None:

@@ -140,9 +140,9 @@ def test_field_selector(world: World, berth: Shell) -> None:
 def test_all_is_what_runs(world: World, berth: Shell) -> None:
     a_small_cluster(world)
     assert [line.split()[0] for line in berth("get", "all", "--no-headers").lines] == [
-        "broken",
-        "web",
-        "worker",
+        "task/broken",
+        "task/web",
+        "task/worker",
     ]
 
 

@@ -208,9 +208,10 @@ def test_every_field_is_described_and_no_description_is_stale() -> None:
 
 
 def test_api_resources(berth: Shell) -> None:
-    assert (
-        berth("api-resources").lines[-1] == "tasks             t,po,pod,pods   berth/v1     true         Task"
-    )
+    listed = {line.split()[0]: line.split()[1:] for line in berth("api-resources").lines}
+    assert listed["NAME"] == ["SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND"]
+    assert listed["tasks"] == ["t,po,pod,pods", "berth/v1", "true", "Task"]
+    assert listed["deployments"] == ["deploy", "berth/v1", "true", "Deployment"]
     assert "tasks" in berth("api-resources", "-o", "name").lines
     assert berth("api-resources", "-o", "wide").lines[0].endswith("VERBS")
     assert berth("api-resources", "-o", "json").code == 1

@@ -13,8 +13,7 @@ from schemas.kinds import BY_ALIAS
 from tests.cli.helpers import Shell
 
 COMMENTED_FIELD = re.compile(r"^( *)# ( *(?:- \{|[a-zA-Z]+:))", re.MULTILINE)
-PLANNED = sorted(kind for kind, sample in SAMPLES.items() if sample.is_planned)
-READY = sorted(SAMPLES.keys() - set(PLANNED))
+READY = tuple(SAMPLES)
 
 
 def load(text: str) -> Any:
@@ -36,7 +35,7 @@ def test_each_field_in_a_comment_is_valid_as_it_stands(berth: Shell, kind: str) 
     text = berth("new", kind).out
     full, count = COMMENTED_FIELD.subn(r"\1\2", text)
     written = load(full)
-    assert count > 0 or kind == "priorityclass"
+    assert count > 0 or kind in ("priorityclass", "configmap", "disruptionbudget")
     assert written["metadata"]["name"] == f"my-{kind}"
 
 
@@ -71,7 +70,7 @@ def test_kinds_may_be_called_by_the_names_that_get_knows(berth: Shell) -> None:
     known = [(alias, kind) for kind, sample in SAMPLES.items() for alias in sample.aliases]
     for alias, kind in known:
         assert berth("new", alias).out == berth("new", kind).out
-        assert kind in PLANNED or BY_ALIAS[alias].singular == kind
+        assert BY_ALIAS[alias].singular == kind
 
 
 def test_file_is_written_and_never_overwritten(berth: Shell, tmp_path: Path) -> None:
@@ -108,29 +107,6 @@ def test_wrong_wish_is_refused_in_words(berth: Shell, arguments: tuple[str, ...]
     answer = berth(*arguments)
     assert (answer.code, answer.out) == (1, "")
     assert said in answer.err
-
-
-# Kinds that are still to come
-
-
-@pytest.mark.parametrize("kind", PLANNED)
-def test_planned_kind_is_written_with_a_word_of_warning(berth: Shell, tmp_path: Path, kind: str) -> None:
-    made = berth("new", kind, "web", "--image", "nginx:1.27")
-    assert made.code == 0
-    assert "does not run" in made.err
-    path = tmp_path / "new.yaml"
-    path.write_text(made.out)
-    refused = berth("apply", "-f", str(path))
-    assert (refused.code, refused.out) == (1, "")
-    assert f"kind {kind.capitalize()} is not supported by this version yet" in refused.err
-
-
-@pytest.mark.parametrize("kind", PLANNED)
-def test_the_tasks_of_a_planned_kind_are_written_as_tasks_are(berth: Shell, kind: str) -> None:
-    written = yaml.safe_load(COMMENTED_FIELD.sub(r"\1\2", berth("new", kind, "web", "-n", "a").out))
-    assert written["metadata"]["namespace"] == "a"
-    task = {"apiVersion": "berth/v1", "kind": "Task", "metadata": {"name": "x"}}
-    load(yaml.safe_dump({**task, "spec": written["spec"]["template"]["spec"]}))
 
 
 def test_deployment_and_job_have_the_fields_of_kubernetes(berth: Shell) -> None:

@@ -9,6 +9,7 @@ from store.api import Put, Txn, TxnResult
 from store.errors import PermissionDenied
 from store.memory import MemoryStore
 from tests.client.helpers import KEYS, NOW, World, docs, make_object, make_task
+from tests.client.owned import keep, make_deployment, make_owned, make_template
 
 WEB = KEYS.spec(task_ref("default", "web"))
 
@@ -253,6 +254,20 @@ def test_of_many_objects_one_that_lost_a_race_is_merged_again_in_its_turn() -> N
     ]
     assert world.json_at(key)["spec"]["priority"] == 7
     assert {world.json_at(f"/berth/spec/default/tasks/{name}")["spec"]["grace"] for name in "abc"} == {"5s"}
+
+
+def test_of_many_tasks_one_that_an_owner_has_just_made_is_refused() -> None:
+    quiet = World()
+    quiet.apply(make_deployment())
+    owner = keep(quiet, "web", 1, make_template())
+    store = GroupMeddler(lambda: NOW, server=quiet.store._server)  # type: ignore[attr-defined]
+    store.meddling = lambda: make_owned(quiet, owner, 1, 0)
+    with pytest.raises(Refused, match="change deployment/web instead"):
+        World(store).apply(*map(make_task, ("a", "web-1-0", "z")))
+    assert quiet.keys_under("/berth/spec/default/tasks/") == [
+        "/berth/spec/default/tasks/a",
+        "/berth/spec/default/tasks/z",
+    ]
 
 
 def test_many_objects_of_which_nothing_changed_write_nothing(world: World) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from client.connect import Settings, open_store, resolve, with_port
 from client.errors import BadOption, Unreachable
-from tests.support.etcd import free_port
+from tests.support.ports import free_port
 
 
 def test_option_wins_over_environment_and_that_over_the_default() -> None:

@@ -11,7 +11,7 @@ from client.errors import AgentUnavailable, NotFound, ObjectUnreadable
 from client.logs import LogOptions
 from schemas.keys import task_ref
 from tests.client.helpers import KEYS, World, make_task
-from tests.support.etcd import free_port
+from tests.support.ports import free_port
 
 
 class Agent(BaseHTTPRequestHandler):

@@ -15,7 +15,7 @@ from client.views import ObjectView
 from schemas.state import ContainerState
 from tests.client.helpers import World, make_task
 from tests.client.test_logs import agent_address, ran
-from tests.support.etcd import free_port
+from tests.support.ports import free_port
 
 __all__ = ["agent_address"]
 

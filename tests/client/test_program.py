@@ -21,8 +21,9 @@ from client import (
 from client.errors import BadOption, ObjectUnreadable, TimedOut, Unreachable
 from schemas.node import NodeSpec
 from tests.client.helpers import World, make_object, make_task
-from tests.support.etcd import EtcdServer, free_port
+from tests.support.etcd import EtcdServer
 from tests.support.fixtures import etcd_server
+from tests.support.ports import free_port
 from tools import CLONE
 
 __all__ = ["etcd_server"]

@@ -8,6 +8,7 @@ from store.api import Listing
 from store.errors import Compacted
 from store.memory import MemoryStore
 from tests.client.helpers import KEYS, NOW, World, make_object, make_task
+from tests.client.owned import keep, make_deployment, make_owned, make_template
 
 
 def names(world: World, kind: str, **options: object) -> list[str]:
@@ -78,10 +79,20 @@ def test_status_of_an_earlier_object_of_that_name_is_not_shown(world: World) -> 
     assert world.client.get("task", "web").task_status is None
 
 
+def test_task_that_a_person_wrote_beside_an_owned_one_of_its_name_is_the_one_shown(world: World) -> None:
+    world.apply(make_deployment(), make_task("web-1-0", priority=7))
+    make_owned(world, keep(world, "web", 1, make_template()), 1, 0)
+    (listed,) = world.client.list("tasks").objects["tasks"]
+    (paged,) = next(world.client.pages("tasks", "default"))
+    for view in (listed, paged, world.client.get("task", "web-1-0")):
+        assert (view.task.spec.priority, view.owner) == (7, None)
+        assert view.uid == world.json_at("/berth/spec/default/tasks/web-1-0")["metadata"]["uid"]
+
+
 def test_unknown_object_and_kind_say_what_to_look_at(world: World) -> None:
     with pytest.raises(NotFound, match='task "x" not found in namespace default; see: berth get tasks'):
         world.client.get("task", "x")
-    with pytest.raises(NotFound, match='there is no kind "widget"; known kinds: namespaces, nodes'):
+    with pytest.raises(NotFound, match='there is no kind "widget"; known kinds: configmaps, cronjobs'):
         world.client.get("widget", "x")
 
 

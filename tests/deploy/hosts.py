@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from client import Client
-from tests.support.cluster import LEASE_TTL_S, PORTS_EACH, free_port_block
+from tests.support.cluster import LEASE_TTL_S
 from tests.support.etcd import ELECTION_MS, HEARTBEAT_MS
+from tests.support.ports import PORTS_EACH, free_port_block
 from tests.support.wait import eventually
 from tools import CLONE
 from tools.docker_http import container_labels, remove_container

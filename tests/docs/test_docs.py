@@ -122,10 +122,10 @@ def code_lines(text: str) -> Iterator[str]:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """Return the words after `berth` of each command that stands in code; planned ones are left out."""
+    """Return the words after `berth` of each command that stands in code, up to a `--`; planned ones are left out."""
     for line in code_lines(text):
         for found in BERTH.finditer(line):
-            words = found[1].split()
+            words = re.split(r"\s--(?:\s|$)", found[1])[0].split()
             if words and (words[0] in VERBS or words[0].startswith("-")):
                 yield words
 

@@ -13,8 +13,8 @@ import pytest
 from tests.docs.console import run_page
 from tests.docs.images import busybox
 from tests.support.docker import _docker_engine_host, demo_image, docker_host
-from tests.support.etcd import free_port
 from tests.support.fixtures import require_etcd
+from tests.support.ports import free_port
 from tools import CLONE
 from tools.docker_http import container_labels, remove_container
 

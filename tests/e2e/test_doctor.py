@@ -9,8 +9,9 @@ import pytest
 from cli.main import run
 from tests.client.helpers import World, make_task
 from tests.support.cluster import Cluster
-from tests.support.etcd import EtcdServer, Tls, free_port
+from tests.support.etcd import EtcdServer, Tls
 from tests.support.fixtures import require_etcd
+from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.etcd]
 

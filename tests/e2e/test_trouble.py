@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from tests.support.cluster import Cluster, Json, shell_task, sleeper, web_task
-from tests.support.etcd import free_port
+from tests.support.ports import free_port
 from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.etcd, pytest.mark.docker]

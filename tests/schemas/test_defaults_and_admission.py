@@ -149,7 +149,13 @@ def test_plain_task_is_admitted_with_its_defaults() -> None:
         ({"volumes": [{"name": "v", "emptyDir": {}}] * 2}, "name v appears twice"),
         ({"exactlyOne": True, "grace": "60s"}, "needs stopAfter + grace + 10s <= rescheduleAfter; here 1m30s > 1m"),
         ({"exactlyOne": True, "unreachable": {"stopAfter": "never"}}, "here never > 1m"),
-        ({"initContainers": [{"name": "i", "image": "x"}]}, "init containers are not supported yet"),
+        ({"initContainers": [{"name": "main", "image": "x"}]}, "container name main appears twice"),
+        ({"container": {"restartPolicy": "Always"}}, "only an init container may have one"),
+        (
+            {"initContainers": [{"name": "i", "image": "x", "lifecycle": {"preStop": {"sleep": {"seconds": 1}}}}]},
+            "spec.initContainers[0].lifecycle: an init container that runs to its end can't have it",
+        ),
+        ({"initContainers": [{"name": "i", "image": "x", "privileged": True}]}, "spec.initContainers[0].privileged"),
     ],
 )  # fmt: skip
 def test_denial_says_what_to_do(fields: dict[str, Any], told: str) -> None:
@@ -191,3 +197,18 @@ def test_live_fields_do_not_change_the_template() -> None:
     base = make_spec()
     assert template_hash({**base, "priority": 3, "queue": "q", "grace": "1s"}) == template_hash(base)
     assert template_hash({**base, "restartPolicy": "Never"}) != template_hash(base)
+
+
+def test_a_task_needs_its_lasting_containers_or_its_largest_step_before() -> None:
+    def box(name: str, cpu: int, **fields: Any) -> dict[str, Any]:
+        return {"name": name, "image": "x", "resources": {"requests": {"cpu": cpu}}, **fields}
+
+    def cpu(*init: dict[str, Any]) -> int:
+        spec = {"containers": [box("a", 1), box("b", 2)], "initContainers": list(init)}
+        return task_requests(TaskSpec.parse_written(spec))["cpu"]
+
+    assert cpu() == 3000
+    assert cpu(box("i", 2)) == 3000
+    assert cpu(box("i", 9), box("j", 4)) == 9000
+    assert cpu(box("s", 1, restartPolicy="Always"), box("i", 9)) == 10_000
+    assert cpu(box("i", 3), box("s", 1, restartPolicy="Always")) == 4000

@@ -4,7 +4,8 @@ import pytest
 
 from sim.world import Plan, run
 
-SEEDS = 200
+SEEDS = 160
+WITH_WORKLOADS = 40  # seeds
 A_TEST = 20  # seeds
 MORE_SEEDS = 2000
 
@@ -22,10 +23,16 @@ def test_invariants_hold_whatever_fails(first: int) -> None:
     check(range(first, first + A_TEST), Plan())
 
 
+@pytest.mark.parametrize("first", range(1, WITH_WORKLOADS + 1, A_TEST))
+def test_owners_keep_their_promises_whatever_fails(first: int) -> None:
+    check(range(first, first + A_TEST), Plan(workloads=True))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_invariants_hold_over_many_seeds() -> None:
     check(range(10_000, 10_000 + MORE_SEEDS), Plan())
+    check(range(10_000, 10_000 + MORE_SEEDS), Plan(workloads=True))
 
 
 def test_the_same_seed_gives_the_same_story() -> None:

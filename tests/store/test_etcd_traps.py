@@ -31,8 +31,9 @@ from store.etcd import PAGE_BYTES, EtcdOptions, EtcdStore, next_page_keys
 from store.etcd_connection import require_version
 from store.informer import Informer
 from tests.store.harness import events_of
-from tests.support.etcd import EtcdServer, Tls, free_port
+from tests.support.etcd import EtcdServer, Tls
 from tests.support.fixtures import require_etcd
+from tests.support.ports import free_port
 from tests.support.wait import eventually
 
 pytestmark = pytest.mark.etcd

@@ -10,9 +10,7 @@ Whatever a test breaks, `with` ends every process by its own id and removes the 
 
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -40,6 +38,7 @@ from schemas.status import NodeStatus, TaskStatus
 from store.api import Put, Store, Txn
 from store.errors import StoreError
 from tests.support.etcd import EtcdServer, Tls
+from tests.support.ports import PORTS_EACH, free_port_block
 from tests.support.wait import eventually
 from tools.processes import start_server, stop_server, tail
 
@@ -455,22 +454,3 @@ def web_task(name: str, **port: Any) -> Json:
 
 def manifest(objects: Json | list[Json]) -> str:
     return yaml.safe_dump_all([objects] if isinstance(objects, dict) else objects, sort_keys=False)
-
-
-# Ports
-
-PORTS_EACH = 20  # host ports of an agent; enough for its tests
-
-
-def free_port_block() -> int:
-    """Return the first of so many host ports that nobody uses: others may test on this machine too."""
-    for _ in range(100):
-        first = random.randrange(20_000, 30_000)
-        if all(_is_free(port) for port in range(first, first + PORTS_EACH)):
-            return first
-    raise AssertionError(f"no {PORTS_EACH} free ports in a row")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0

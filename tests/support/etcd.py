@@ -22,6 +22,7 @@ from typing import Any
 
 from store.errors import StoreError
 from store.etcd import EtcdOptions, EtcdStore
+from tests.support.ports import free_port
 from tests.support.wait import eventually
 
 START_TIMEOUT_S = 20.0
@@ -312,12 +313,6 @@ class EtcdServer:
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _openssl(folder: Path, *args: str) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 
 import docker
 
-from tests.support.cluster import BERTH, Json, free_port_block, manifest
+from tests.support.cluster import BERTH, Json, manifest
+from tests.support.ports import SLOT, free_port_block
 
 START_S = 120.0  # a cold start of four processes on a busy machine
 COMMAND_S = 90.0  # any other command, such as a stop of all of them
-PORTS = 40
 
 
 class Machine:
@@ -30,7 +30,7 @@ class Machine:
         self.node = f"up-{uuid.uuid4().hex[:8]}"
         self.docker = docker.APIClient(base_url=docker_host, version="auto", timeout=60)
         first = free_port_block()
-        self.options = (f"--node={self.node}", f"--port-range={first}-{first + PORTS - 1}")
+        self.options = (f"--node={self.node}", f"--port-range={first}-{first + SLOT - 1}")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("BERTH_", "XDG_"))}
         self.environment = {**kept, "HOME": str(self.home), "DOCKER_HOST": docker_host}
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 import pytest
 import yaml
 
-from tests.support.etcd import free_port
+from tests.support.ports import free_port
 from tests.support.wait import eventually
 from tools.processes import start_server, stop_server
 from tools.registry import find_registry
