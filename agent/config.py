@@ -186,12 +186,16 @@ def _address_files(volume: EndpointsVolume, sources: Sources) -> tuple[File, ...
     values = sources.config_map(endpoints_copy(volume.deployment)) or {}
     content = values.get(ENDPOINTS_FILE, b'{"addresses": []}\n')
     lines = sorted(
-        f"{each['ip']}:{port['hostPort']}\n"
+        f"{_in_brackets(each['ip'])}:{port['hostPort']}\n"
         for each in json.loads(content)["addresses"]
         for port in [p for p in each.get("ports", ()) if volume.port in (None, p.get("name"))][:1]
     )
     addresses = File("addresses", _READABLE, "".join(lines).encode())
     return addresses, File(ENDPOINTS_FILE, _READABLE, content)
+
+
+def _in_brackets(ip: str) -> str:
+    return f"[{ip}]" if ":" in ip else ip
 
 
 def _check_paths(volume: str, files: Mapping[str, File]) -> None:

@@ -146,7 +146,10 @@ ANY_KIND: dict[str, Needs] = {
     "annotate": _writing,
     "delete": _deleting,
 }
-OF_TASKS: dict[str, Needs] = dict.fromkeys(("logs", "exec", "attach", "cp", "port-forward", "top"), _reaching)
+OF_TASKS: dict[str, Needs] = {
+    **dict.fromkeys(("logs", "exec", "attach", "cp", "port-forward", "top"), _reaching),
+    "evict": _deleting,
+}
 OF_OWNERS: dict[str, Needs] = {"scale": _writing, "set": _writing, "rollout": _rolling}
 _OWNER_VERBS = {
     "Deployment": ("scale", "set", "rollout"),

@@ -60,6 +60,7 @@ node() {
 team() {
     role "team-$1"
     may "team-$1" read "$root/cluster" "$root/election/" "$root/status/$1/" "$root/access/$1" \
+        "$root/owned/$1/" "$root/revisions/$1/" "$root/endpoints/$1/" \
         "$root-events/$1/" "$root/spec/_cluster/" "$root/status/_cluster/" "$root/requests/_cluster/"
     may "team-$1" readwrite "$root/spec/$1/" "$root/applied/$1/" "$root/requests/$1/" "$root/secrets/$1/"
     user "$2" "team-$1"

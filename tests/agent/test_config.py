@@ -1,5 +1,6 @@
 """What a container takes of ConfigMaps and Secrets, and the files of it: whole before and after each change."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from agent.refreshing import Refreshing
 from agent.runtime.api import Create, Done, Failed, Reason
 from schemas.binding import Binding
 from schemas.configmap import ConfigCopy
+from schemas.owned import ENDPOINTS_FILE, endpoints_copy
 from schemas.secret import SealedCopy
 from schemas.task import Container, Volume
 from sealing.box import Place, box_id, seal
@@ -161,3 +163,25 @@ def test_files_are_written_anew_when_copies_differ_and_after_each_create() -> No
 def test_a_task_without_files_of_objects_writes_none() -> None:
     binding = bound(container={"env": [variable("A", configMapKeyRef={"name": "app", "key": "LEVEL"})]})
     assert Refreshing().look(binding.task_uid, binding, has_containers=True) is None
+
+
+def test_addresses_are_lines_of_the_port_that_is_asked_for() -> None:
+    web = {"name": "web", "hostPort": 31001, "containerPort": 80}
+    admin = {"name": "admin", "hostPort": 31002, "containerPort": 81}
+    listed = [{"ip": "10.0.0.2", "ports": [web, admin]}, {"ip": "fd00::1", "ports": [web]}]
+    copy = ConfigCopy(data={ENDPOINTS_FILE: json.dumps({"addresses": listed})})
+    binding = make_binding().model_copy(update={"config": {endpoints_copy("shop"): copy}})
+
+    def lines(**source: str) -> bytes:
+        volume = Volume.model_validate({"name": "v", "endpoints": {"deployment": "shop", **source}})
+        (addresses, _) = files_of(volume, Sources(binding, PAIR))
+        return addresses.content
+
+    assert lines() == b"10.0.0.2:31001\n[fd00::1]:31001\n"
+    assert lines(port="admin") == b"10.0.0.2:31002\n"
+
+
+def test_a_list_of_addresses_that_is_not_there_yet_is_empty() -> None:
+    volume = Volume.model_validate({"name": "v", "endpoints": {"deployment": "later"}})
+    addresses, _ = files_of(volume, Sources(make_binding(), PAIR))
+    assert addresses.content == b""

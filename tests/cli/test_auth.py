@@ -18,7 +18,9 @@ def test_without_authentication_everybody_may_do_everything(berth: Shell) -> Non
     assert berth("auth", "can-i", "delete", "nodes", "-q").out == ""
     listed = berth("auth", "can-i", "--list", "-A").lines
     assert listed[0].split() == ["KIND", "VERBS"]
-    assert any(line.startswith("nodes") and line.endswith("cordon, uncordon, fence, top") for line in listed)
+    assert any(
+        line.startswith("nodes") and line.endswith("cordon, uncordon, drain, fence, top") for line in listed
+    )
 
 
 @pytest.mark.parametrize(

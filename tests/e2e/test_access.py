@@ -37,7 +37,6 @@ def grants(prefix: str, node: str, namespace: str) -> dict[str, tuple[tuple[str,
         "agent": (
             ("read", f"{prefix}/cluster"),
             ("read", f"{prefix}/bindings/{node}/"),
-            ("read", f"{prefix}/endpoints/"),
             ("readwrite", f"{prefix}/reports/{node}/"),
             ("readwrite", f"{prefix}/heartbeats/{node}"),
         ),
@@ -49,12 +48,16 @@ def grants(prefix: str, node: str, namespace: str) -> dict[str, tuple[tuple[str,
             ("readwrite", f"{prefix}/applied/{namespace}/"),
             ("readwrite", f"{prefix}/requests/{namespace}/"),
             ("readwrite", f"{prefix}/secrets/{namespace}/"),
-            ("read", f"{prefix}/status/{namespace}/"),
+            *(
+                ("read", f"{prefix}/{family}/{namespace}/")
+                for family in ("status", "owned", "revisions", "endpoints")
+            ),
             ("read", f"{prefix}/access/{namespace}"),
             ("read", f"{prefix}-events/{namespace}/"),
         ),
         "viewer": tuple(
-            ("read", f"{prefix}/{family}/{namespace}/") for family in ("spec", "status", "requests")
+            ("read", f"{prefix}/{family}/{namespace}/")
+            for family in ("spec", "status", "requests", "owned", "revisions")
         ),
     }
 

@@ -14,7 +14,7 @@ BOMB = "\n".join(
 )
 
 
-TWO = [{"name": name, "image": "x"} for name in "ab"]
+TWINS = [{"name": "twin", "image": "x"}] * 2
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ UNREAD: dict[str, tuple[Json | bytes, str]] = {
 
 DENIED: dict[str, tuple[Json | bytes, str]] = {
     "unknown-namespace": (sleeper("a", metadata={"namespace": "nowhere"}), "apply with --create-namespace"),
-    "two-containers": ({**sleeper("b"), "spec": {"containers": TWO}}, "not supported yet"),
+    "same-name-twice": ({**sleeper("b"), "spec": {"containers": TWINS}}, "appears twice"),
     "unknown-queue": (sleeper("c", queue="fast"), "fast"),
     "privileged": (sleeper("d", container={"privileged": True}), "privileged"),
     "unknown-priority-class": (sleeper("e", priorityClassName="vip"), "vip"),

@@ -14,12 +14,13 @@ from agent.runtime.api import Create, Done
 from agent.runtime.hollow import HollowHost
 from controller import binder, writes
 from controller.ledger import Ledger
-from controller.reconcilers import placing, rollup
+from controller.reconcilers import job_status, placing, rollout, rollup
 from controller.reconcilers import task as task_planner
 from controller.reconcilers.task_inputs import TaskInputs
 from controller.view import View
 from schemas.binding import Desired
 from schemas.state import TaskState
+from sim.world import Plan
 from store import batch
 from store.api import Compare
 from store.codec import Unreadable
@@ -153,13 +154,42 @@ def never_stop_oneself(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(statemachine, "cut_off", lambda binding, now, leave: False)
 
 
+def surge_one_too_many(patch: pytest.MonkeyPatch) -> None:
+    """A rollout makes one new task more than it may."""
+    real = rollout.share_of
+    patch.setattr(
+        rollout, "share_of", lambda share, of, *, round_up: real(share, of, round_up=round_up) + round_up
+    )
+
+
+def count_what_goes_twice(patch: pytest.MonkeyPatch) -> None:
+    """A job counts each task that it removes two times."""
+    real = job_status.collect
+    patch.setattr(
+        job_status, "collect", lambda status, tally, gone: real(real(status, tally, gone), tally, gone)
+    )
+
+
+def stop_and_keep_the_address(patch: pytest.MonkeyPatch) -> None:
+    """A task is stopped without being taken out of the endpoints."""
+    patch.setattr(task_planner, "without_address", lambda inputs, plan: plan)
+
+
+TASKS = Plan()
+OWNERS = Plan(workloads=True, rewinds=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """`seed` is the first that finds it, as of when it was last looked for; `by` is what the invariant then says."""
+    """`seed` is the first that finds it, as of when it was last looked for; `by` is what the invariant then says.
+
+    plan: what the runs have; those of owners are without rewinds, after which a job's count may differ.
+    """
 
     plant: Callable[[pytest.MonkeyPatch], None]
     seed: int
     by: str = ""
+    plan: Plan = TASKS
 
 
 BUGS: tuple[Bug, ...] = (
@@ -176,6 +206,9 @@ BUGS: tuple[Bug, ...] = (
     Bug(take_a_stop_for_its_end, 5, "before its final report"),
     Bug(reschedule_at_once, 44, "two copies"),
     Bug(never_stop_oneself, 36, "two copies"),
+    Bug(surge_one_too_many, 1, "and may have", OWNERS),
+    Bug(count_what_goes_twice, 84, "successes", OWNERS),
+    Bug(stop_and_keep_the_address, 5, "still listed", OWNERS),
 )
 
 
