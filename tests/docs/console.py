@@ -156,6 +156,7 @@ class Shell:
         """Start a command in the background; return the file that gets what it prints."""
         self._jobs += 1
         log = self._folder / f".job-{self._jobs}.log"
+        log.touch()  # the job's own shell opens it when it gets to run, perhaps after the first look
         self.run(f">{log} 2>&1 {text}")  # redirections of its own come later, and win
         return log
 
