@@ -33,6 +33,7 @@ class Settings:
     agent_version: str = ""
     public_key: str | None = None
     orphan_after_s: float = 86_400.0
+    keep_dead_s: float = float("inf")
     lease_ttl_s: int = LEASE_TTL_S
     results_at_once: int = 0
 
@@ -108,6 +109,7 @@ def assemble(
         context=context,
         asker=asker or HollowAsker(),
         orphan_after_s=settings.orphan_after_s,
+        keep_dead_s=settings.keep_dead_s,
         results_at_once=settings.results_at_once,
         joined=wakes.heartbeat,
     )

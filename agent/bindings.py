@@ -80,6 +80,10 @@ class BindingBook:
         """The revision that the bindings reflect."""
         return self._informer.revision_of(self._keys.bindings_range(self._node))
 
+    def wrote(self, key: str, revision: int) -> None:
+        """Note that a report was written; may be called from any thread."""
+        self._informer.wrote(key, revision)
+
     def read_again(self) -> None:
         """Have the next step read everything anew instead of trusting the watch."""
         self._informer.relist()

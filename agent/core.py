@@ -60,6 +60,7 @@ class CoreParts:
     context: NodeContext
     asker: Asker = field(default_factory=HollowAsker)
     orphan_after_s: float = 86_400.0
+    keep_dead_s: float = inf
     results_at_once: int = (
         0  # how often a step looks for results before it reports, where operations land at once
     )
@@ -75,6 +76,7 @@ class AgentCore:
     def __init__(self, parts: CoreParts, notify: Callable[[], None] = lambda: None) -> None:
         self._parts = parts
         self._book = BindingBook(parts.store, parts.keys, parts.context.node, notify)
+        parts.reporter.wrote = self._book.wrote
         self._world = World(parts.context.node)
         self._world.cluster = parts.keeper.identity.cluster_uid
         self._world.halted = set(parts.keeper.identity.halted)
@@ -215,7 +217,9 @@ class AgentCore:
             fresh=self._fresh,
             alone=self._world.runtime_up and not self._book.synced,
             confirmed_at=self._parts.heartbeat.confirmed_at,
+            beaten=self._parts.heartbeat.has_beaten,
             orphan_after_s=self._parts.orphan_after_s,
+            keep_dead_s=self._parts.keep_dead_s,
         )
 
     # One task
@@ -274,6 +278,7 @@ class AgentCore:
             task_uid,
             reported=self._last_report(task_uid),
             unbound_since=self._unbound_since.get(task_uid),
+            stored=self._book.reported(task_uid),
         )
 
     def _last_report(self, task_uid: str) -> TaskReport | None:

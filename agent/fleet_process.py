@@ -107,6 +107,7 @@ class FleetProcess:
             host_ports=self._options.port_range,
             agent_version=self._options.version,
             orphan_after_s=self._options.orphan_after_s,
+            keep_dead_s=self._options.dead.max_age_s,
             lease_ttl_s=self._options.lease_ttl_s,
             results_at_once=RESULTS_AT_ONCE,
         )

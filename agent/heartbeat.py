@@ -30,6 +30,7 @@ class HeartbeatActor:
     """Keeps the lease and the heartbeat key. `fence` is None while the name is not surely ours.
 
     confirmed_at: when the last beat under our own key was sent, seconds since the epoch.
+    has_beaten: there was one since this agent started.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class HeartbeatActor:
         self._was_held = False
         self.fence: Fence | None = None
         self.confirmed_at = started_at
+        self.has_beaten = False
         self.last_error: str = ""
 
     @property
@@ -88,6 +90,7 @@ class HeartbeatActor:
             self._note(error)
         if self.fence is not None and self._lease.last_renewed is not None:
             self.confirmed_at = max(self.confirmed_at, self._lease.last_renewed)
+            self.has_beaten = True
         if self.fence != before:
             self._wake()
         return self._next(now)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from agent.assembly import Agent, Settings, Wakes, assemble
 from agent.cleanup import stop_tasks_of
-from agent.collecting import ImagePolicy
+from agent.collecting import DeadPolicy, ImagePolicy
 from agent.ending import live_until
 from agent.errors import AgentError
 from agent.identity import IdentityKeeper, StateFolder, node_key_pair
@@ -44,7 +44,7 @@ from store.loop import steady_clock
 if TYPE_CHECKING:
     from agent.fleet_process import FleetProcess
 
-__all__ = ["AgentOptions", "ImagePolicy", "run_agent", "stop_tasks_of"]
+__all__ = ["AgentOptions", "DeadPolicy", "ImagePolicy", "run_agent", "stop_tasks_of"]
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +115,7 @@ class _Process:
             agent_version=options.version,
             public_key=pair.public if pair else None,
             orphan_after_s=options.orphan_after_s,
+            keep_dead_s=options.dead.max_age_s,
             lease_ttl_s=options.lease_ttl_s,
         )
         pulled = PulledImages(options.state_dir.resolve())
@@ -125,19 +126,21 @@ class _Process:
         self._asker = make_asker(options, streams, self._wake_core.set)
         stack.callback(self._asker.close)
         if options.runtime == "docker":
-            self._collect_images(pulled, stack)
+            self._collect(pulled, stack)
         usage = UsageSource(UsageMeter(counters), self._here, lambda: facts.last.capacity)
         server = AgentServer(listener, self._find, logs, streams, tls, usage)
         server.start()
         stack.callback(server.stop)
 
-    def _collect_images(self, pulled: PulledImages, stack: ExitStack) -> None:
+    def _collect(self, pulled: PulledImages, stack: ExitStack) -> None:
+        from agent.runtime.docker import DockerRuntime
         from agent.runtime.docker_client import DockerOptions
-        from agent.runtime.docker_collecting import ImageCollector
+        from agent.runtime.docker_collecting import DiskCollector
 
-        options = self._options
+        assert isinstance(self._runtime, DockerRuntime)
+        options, tell = self._options, self._runtime.tell
         docker = DockerOptions(docker_host(options), options.node, options.state_dir.resolve())
-        collector = ImageCollector(docker, pulled, options.images, self._images_needed, time.time)
+        collector = DiskCollector(docker, pulled, options.images, self._images_needed, time.time, tell)
         collector.start()
         stack.callback(collector.close)
 

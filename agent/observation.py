@@ -57,8 +57,10 @@ class Leave:
     begin: the store confirmed this node's heartbeat in time, so that new work may start.
     fresh: the bindings were read after the name was taken: what was decided while this node was away is known.
     alone: nothing was read from the store since this agent started; only labels tell about bindings.
-    confirmed_at: when it last did (seconds since the epoch).
+    confirmed_at: when it last did (seconds since the epoch); before the first beat: when this agent started.
+    beaten: it did so since this agent started.
     orphan_after_s: after this long without a binding the agent acts alone.
+    keep_dead_s: how long dead containers are kept that nothing has need of but a reader of logs.
     """
 
     act: bool
@@ -66,7 +68,9 @@ class Leave:
     confirmed_at: float
     fresh: bool = True
     alone: bool = False
+    beaten: bool = False
     orphan_after_s: float = 86_400.0
+    keep_dead_s: float = float("inf")
 
 
 _EMPTY = Memory()
@@ -81,7 +85,9 @@ class TaskObservation:
     hooks: (container id, which) -> the run of a hook; hooks_due: ids of containers that this agent started, and
     whose postStart hook has not ended. verdicts: container id -> what its probes say.
     halted: ids of containers that the agent itself stopped because it was cut off from the store.
-    reported: the task report that the store holds, as far as the agent has seen.
+    reported: the task report that the store holds, or that says the end and is on its way there. stored: the one
+    that it holds for sure, as the watch has shown it.
+    unwanted: ids of dead containers for which the disk has no room.
     unbound_since: since when no binding names the task, None while one does.
     """
 
@@ -95,6 +101,8 @@ class TaskObservation:
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     halted: frozenset[str] = frozenset()
     reported: TaskReport | None = None
+    stored: TaskReport | None = None
+    unwanted: frozenset[str] = frozenset()
     unbound_since: float | None = None
     uncertain: bool = False
 

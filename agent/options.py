@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from agent.collecting import ImagePolicy
+from agent.collecting import DeadPolicy, ImagePolicy
 from schemas.keys import DEFAULT_PREFIX
 from schemas.node import HOST_PORTS
 
@@ -38,7 +38,8 @@ class AgentOptions:
     runtime: `hollow` runs nothing, for trying the protocol out; then `capacity` is what a node has, whatever
         the host has.
     count: so many hollow nodes in this process, named `<node>-0001` and so on; 0: one node of that very name.
-    images: when images that it pulled, and nothing needs any more, are removed.
+    images: when images that it pulled, and nothing needs any more, are removed; its marks hold for dead containers
+        too, which go first. dead: for how long these are kept while there is room.
     orphan_after_s: after so long without a binding the agent stops a container by itself (24 h, as Swarm).
     lease_ttl_s: seconds without a beat after which the node counts as NotReady; at most 15, as the leader's
         recovery after a restored backup waits for heartbeats a little longer than that.
@@ -71,6 +72,7 @@ class AgentOptions:
     count: int = 0
     orphan_after_s: float = 86_400.0
     images: ImagePolicy = field(default_factory=ImagePolicy)
+    dead: DeadPolicy = field(default_factory=DeadPolicy)
     lease_ttl_s: int = 15
     join_new_cluster: bool = False
     version: str = ""

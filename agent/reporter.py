@@ -50,6 +50,9 @@ class Reporter:
         self._node_key = node_key
         self._wake = wake
         self._doubted = doubted
+        self.wrote: Callable[[str, int], None] = lambda _key, _revision: (
+            None
+        )  # told of each report that stands
         self._lock = threading.Lock()
         self._pending: dict[str, bytes | None] = {}
         self._failures = 0
@@ -92,6 +95,8 @@ class Reporter:
             for (key, value), outcome in zip(batch.items, outcomes, strict=True):
                 if isinstance(outcome, Applied) and self._pending.get(key) is value:
                     self._pending.pop(key, None)  # unless something newer was offered meanwhile
+                if isinstance(outcome, Applied) and value is not None:
+                    self.wrote(key, outcome.revision)
         return self._after(outcomes, now)
 
     def _after(self, outcomes: tuple[Outcome, ...], now: float) -> float | None:

@@ -147,7 +147,24 @@ def _statuses(
     spec = binding.spec
     mains = tuple(_status(binding, each, observed, now, leave) for each in spec.containers)
     before = (_init_status(binding, each, observed, now, leave) for each in spec.init_containers)
-    return tuple(_with_health(binding, each, observed) for each in (*mains, *before))
+    statuses = (_with_the_past(binding, each, observed) for each in (*mains, *before))
+    return tuple(_with_health(binding, each, observed) for each in statuses)
+
+
+def _with_the_past(binding: Binding, status: ContainerStatus, observed: TaskObservation) -> ContainerStatus:
+    """What was told of containers that are collected by now stays told: an end, and the end before a restart."""
+    report = observed.reported
+    if report is None or report.binding_uid != binding.binding_uid:
+        return status
+    told = next((each for each in report.containers if each.name == status.name), None)
+    if told is None:
+        return status
+    if report.final and binding.desired is Desired.STOP and status.state is not ContainerState.EXITED:
+        is_here = observed.newest(Target(binding.binding_uid, status.name)) is not None
+        return told if told.state is ContainerState.EXITED and not is_here else status
+    if status.last_exit is None and status.attempt == told.attempt and told.last_exit is not None:
+        return status.model_copy(update={"last_exit": told.last_exit})
+    return status
 
 
 def _init_status(

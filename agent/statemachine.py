@@ -6,7 +6,8 @@
     Hold  pull
     Stop  drainDelay -> hook -> stop signal -> grace -> kill
 
-How one container comes up is in `agent.starting`, how containers end in `agent.stopping`.
+How one container comes up is in `agent.starting`, how containers end in `agent.stopping`, which dead ones go in
+`agent.dead`.
 
 Invariants: a container is stopped only because a binding of its task says Stop or names another bindingUid,
 because the agent is cut off for longer than `stopAfter`, because it was unbound for `orphanAfter`, because the
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from agent.actions import NOTHING, Action, BeginEnd, Nothing, Wait, first_of
+from agent.dead import collect_dead
 from agent.labels import SANDBOX, Target
 from agent.observation import Leave, TaskObservation
 from agent.restarts import wants_restart
@@ -32,7 +34,7 @@ from schemas.task import Container
 
 __all__ = ["Action", "BeginEnd", "Nothing", "Wait", "cut_off", "finally_reported", "next_action"]
 
-ALONE_STOP_AFTER_S = 10.0  # after a start without the store: it may have been away for long already
+ALONE_STOP_AFTER_S = 10.0  # after a start without a beat: the store may have been away for long already
 _SANDBOX_ENDED = Why(Reason.SANDBOX_ENDED, "the sandbox that holds the network of its task ended")
 
 
@@ -55,14 +57,14 @@ def next_action(
     moment, spec = Moment(binding, observed, now, leave, cluster), binding.spec
     if binding.desired is Desired.STOP:
         drain_s = spec.drain_delay
-        return first_of(
-            end_all(observed.running, observed, now, grace_s=spec.grace, drain_s=drain_s, spec=spec)
-        )
+        ending = end_all(observed.running, observed, now, grace_s=spec.grace, drain_s=drain_s, spec=spec)
+        return first_of([*ending, *collect_dead(binding, observed, now, leave)])
     if binding.desired is Desired.HOLD:
         return first_of(hold(moment, each) for each in all_containers(spec))
     if cut_off(binding, now, leave):
         return first_of(end_all(observed.running, observed, now, grace_s=spec.grace, spec=spec))
-    return first_of([*_bring_up(moment), _watch_the_store(binding, observed, leave)])
+    dead = collect_dead(binding, observed, now, leave)
+    return first_of([*_bring_up(moment), _watch_the_store(binding, observed, leave), *dead])
 
 
 def cut_off(binding: Binding, now: float, leave: Leave) -> bool:
@@ -100,7 +102,9 @@ def _end_alone(observed: TaskObservation, now: float, leave: Leave) -> Iterator[
     """An agent that was started while the store is away knows from labels what may not run on without it."""
     overdue = []
     for each in observed.running:
-        patience_s = min(each.journal.stop_after_s, ALONE_STOP_AFTER_S)
+        patience_s = each.journal.stop_after_s
+        if not leave.beaten:
+            patience_s = min(patience_s, ALONE_STOP_AFTER_S)
         if each.journal.stop_after_s != float("inf"):
             due = leave.confirmed_at + patience_s
             if now < due:

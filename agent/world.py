@@ -26,6 +26,7 @@ from agent.runtime.api import (
     Pull,
     Reason,
     Remove,
+    RoomWanted,
     RunHook,
     RuntimeDown,
     RuntimeUp,
@@ -70,6 +71,7 @@ class World:
         self._ports_taken: dict[int, float] = {}
         self.halted: set[str] = set()
         self.hooks_due: set[str] = set()
+        self._unwanted: frozenset[str] = frozenset()
         self.uncertain: set[str] = set()  # tasks of which an operation got no answer since the last listing
 
     # Asking
@@ -83,7 +85,12 @@ class World:
         return tuple(each for each in found if each.journal.cluster == self.cluster)
 
     def observe(
-        self, task_uid: str, *, reported: TaskReport | None, unbound_since: float | None
+        self,
+        task_uid: str,
+        *,
+        reported: TaskReport | None,
+        unbound_since: float | None,
+        stored: TaskReport | None = None,
     ) -> TaskObservation:
         """Return a value for the state machine; it shares this world's tables and is used up at once."""
         return TaskObservation(
@@ -97,6 +104,8 @@ class World:
             verdicts=self._verdicts,
             halted=frozenset(self.halted),
             reported=reported,
+            stored=stored,
+            unwanted=self._unwanted,
             unbound_since=unbound_since,
             uncertain=task_uid in self.uncertain,
         )
@@ -156,6 +165,8 @@ class World:
                 return self._lose(container_id, now)
             case OomSeen(container_id):
                 return self._oom(container_id)
+            case RoomWanted(ids):
+                return self._make_room(ids)
             case Done(op, info):
                 return self._done(op, info, now)
             case Failed(op, reason, message):
@@ -210,6 +221,11 @@ class World:
             return set()
         self._containers[container_id] = replace(known, oom=True)
         return {known.journal.task_uid}
+
+    def _make_room(self, ids: frozenset[str]) -> set[str]:
+        self._unwanted = ids
+        known = (self._containers.get(each) for each in ids)
+        return {each.journal.task_uid for each in known if each is not None}
 
     def _lose(self, container_id: str, now: float) -> set[str]:
         """A container is gone: forgotten if we removed it, else taken as ended until its target moves on."""

@@ -61,7 +61,12 @@ def agent(
         int, typer.Option(min=2, max=15, help="Seconds until a silent node is NotReady.")
     ] = 15,
     image_gc_high: Annotated[
-        int, typer.Option(min=1, max=100, help="Percent of the disk in use above which unused images go.")
+        int,
+        typer.Option(
+            min=1,
+            max=100,
+            help="Percent of the disk in use above which dead containers, then unused images go.",
+        ),
     ] = 85,
     image_gc_low: Annotated[
         int, typer.Option(min=0, max=100, help="Percent down to which they go; only those that it pulled.")
@@ -69,6 +74,13 @@ def agent(
     image_gc_min_age: Annotated[
         int, typer.Option(min=0, help="Seconds for which an image stays in any case.")
     ] = 120,
+    container_gc_max_age: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Seconds for which dead containers are kept for their logs at most; 0: no limit.",
+        ),
+    ] = 604_800,
     join_new_cluster: Annotated[
         bool, typer.Option("--join-new-cluster", help="Leave the cluster that it knows for the one in etcd.")
     ] = False,
@@ -84,7 +96,7 @@ def agent(
     """Run the agent of this host until SIGTERM. Containers go on when it ends."""
     settings = session_of(context).settings
     start_logging(log_level)
-    from agent.main import AgentOptions, ImagePolicy, run_agent
+    from agent.main import AgentOptions, DeadPolicy, ImagePolicy, run_agent
 
     if image_gc_low > image_gc_high:
         raise BadOption(
@@ -117,6 +129,7 @@ def agent(
         gpus=tuple(gpu or ()),
         port_range=parse_port_range(port_range),
         images=ImagePolicy(image_gc_high, image_gc_low, float(image_gc_min_age)),
+        dead=DeadPolicy(float(container_gc_max_age or "inf")),
         lease_ttl_s=lease_ttl,
         join_new_cluster=join_new_cluster,
         runtime=runtime.value,

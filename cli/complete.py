@@ -39,7 +39,13 @@ _GLOBAL = {
 }
 _BY_KIND = ("get", "describe", "delete", "label", "annotate", "patch", "edit", "wait")
 _OF_TASK = ("logs", "exec", "attach", "port-forward")
-_OF_NODE = ("cordon", "uncordon", "fence")
+_TASKS = ("evict",)
+_OF_NODE = ("cordon", "uncordon", "fence", "drain")
+_OF_OWNER = {
+    **dict.fromkeys(("status", "history", "undo", "restart", "image"), ("deployment", "daemonset")),
+    **dict.fromkeys(("pause", "resume", "scale"), ("deployment",)),
+}
+"""Verb, or what follows `rollout` and `set` -> kinds that it works on."""
 
 
 def complete(words: Sequence[str], environment: Mapping[str, str], make_session: MakeSession) -> int:
@@ -147,6 +153,8 @@ class _Line:
                 return ("Normal", "Warning")
             case "--type":
                 return ("strategic", "merge", "json")
+            case "--from" if verb == "create":
+                return self._of_kinds(("cronjob",), [])
             case "--for" if verb == "wait":
                 return ("condition=", "delete", "create", "jsonpath=")
             case "--for":
@@ -163,6 +171,10 @@ class _Line:
             return [f"{name}:" for name in self._names("tasks")] + [FILES]
         if verb in _OF_NODE:
             return () if names else self._names("nodes")
+        if verb in _TASKS:
+            return [name for name in self._names("tasks") if name not in names]
+        if verb in _OF_OWNER:
+            return self._of_kinds(_OF_OWNER[verb], names)
         match verb:
             case "completion":
                 return () if names else _SHELLS
@@ -171,7 +183,9 @@ class _Line:
             case "explain":
                 return _fields(self._current)
             case "new":
-                return () if names else _kinds()
+                return () if names else _templates()
+            case "configmap" | "secret" | "job":
+                return ()
             case "use-context" | "delete-context" | "set-context":
                 return self._contexts()
         return [FILES]
@@ -180,9 +194,18 @@ class _Line:
         if "/" in self._current or any("/" in name for name in names):
             return self._slashed()
         if not names:
-            more = ("all", "events") if verb == "get" else ()
+            more = ("all", "events", "endpoints") if verb == "get" else ()
             return [*_kinds(), *more]
+        if verb == "get" and names[0] == "endpoints":
+            return [name for name in self._names("deployments") if name not in names]
         return [name for name in self._names(names[0]) if name not in names]
+
+    def _of_kinds(self, kinds: Sequence[str], names: list[str]) -> Iterable[str]:
+        """Return KIND/NAME of all objects of these kinds; after `KIND` alone the names of that one."""
+        if names and "/" not in names[0]:
+            return [name for name in self._names(names[0]) if name not in names]
+        found = (f"{kind}/{name}" for kind in kinds for name in self._names(kind))
+        return [each for each in found if each not in names]
 
     def _slashed(self) -> Iterable[str]:
         kind, slash, _ = self._current.partition("/")
@@ -260,6 +283,12 @@ def _kinds() -> list[str]:
     from schemas.kinds import KINDS
 
     return [kind.plural for kind in KINDS]
+
+
+def _templates() -> list[str]:
+    from cli.new import SAMPLES
+
+    return list(SAMPLES)
 
 
 def _singulars() -> list[str]:

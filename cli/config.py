@@ -191,5 +191,6 @@ def _write(config: Config, name: str, changes: dict[str, str | list[str]]) -> No
     context = changed.get(name)
     settings = Settings(context=name, config_file=str(config.path))
     files = replace(settings, ca_file=context.cacert, cert_file=context.cert, key_file=context.key)
-    check_settings(replace(files, endpoints=context.etcd or files.endpoints))
+    namespace = context.namespace or files.namespace
+    check_settings(replace(files, endpoints=context.etcd or files.endpoints, namespace=namespace))
     save(changed if config.current else changed.with_current(name))

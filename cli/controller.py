@@ -12,6 +12,7 @@ from cli.daemon import start_logging
 from cli.session import session_of
 from cli.settings import HELP
 from client.connect import with_port
+from client.errors import BadOption
 from client.version import berth_version
 
 
@@ -35,12 +36,19 @@ def controller(
     secret_key: Annotated[
         str, typer.Option(help="File of the private key that opens secrets; see: berth secret keygen.")
     ] = "",
+    finished_task_ttl: Annotated[
+        str,
+        typer.Option(help="How long finished tasks that no owner made are kept, such as 24h; 0: for ever."),
+    ] = "168h",
+    finished_task_keep: Annotated[
+        int, typer.Option(min=0, help="How many of those are kept in a namespace; the oldest go first.")
+    ] = 1000,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the controller until SIGTERM. Several may run: one leads, the others stand by."""
     settings = session_of(context).settings
     start_logging(log_level)
-    from controller.main import ControllerOptions, run_controller
+    from controller.main import ControllerOptions, FinishedPolicy, run_controller
 
     options = ControllerOptions(
         etcd=tuple(map(with_port, settings.endpoints)),
@@ -54,5 +62,17 @@ def controller(
         lease_ttl_s=lease_ttl,
         version=berth_version(),
         secret_key=Path(secret_key) if secret_key else None,
+        finished=FinishedPolicy(parse_ttl(finished_task_ttl), finished_task_keep),
     )
     raise typer.Exit(run_controller(options))
+
+
+def parse_ttl(text: str) -> float:
+    """Return seconds, inf for 0. Raises BadOption."""
+    from schemas.errors import InvalidQuantity
+    from schemas.quantity import parse_duration
+
+    try:
+        return parse_duration(text) or float("inf")
+    except InvalidQuantity as error:
+        raise BadOption(f"--finished-task-ttl: {error}; write it as in 24h or 90m, 0 for no limit") from None

@@ -31,6 +31,7 @@ def cp(
     if (from_task is None) == (to_task is None):
         raise BadOption(
             "one side must be TASK:/path and the other a path of this machine, as in: berth cp web:/etc/hosts ."
+            + _namespace_hint(source, target)
         )
     with session.client() as client:
         if from_task is not None:
@@ -42,6 +43,15 @@ def cp(
         elif to_task is not None:
             name, path = to_task
             client.upload(name, session.namespace, Path(source), path, container or None)
+
+
+def _namespace_hint(*places: str) -> str:
+    """Return what to write for kubectl's NAMESPACE/NAME:/path, "" if neither place looks like it."""
+    for place in places:
+        namespace, slash, rest = place.partition("/")
+        if slash and namespace and ":" in rest.partition("/")[0] and not is_task_kind(namespace):
+            return f"; a namespace is told by -n: berth cp -n {namespace} {rest} ..."
+    return ""
 
 
 def split_place(text: str) -> tuple[str, str] | None:

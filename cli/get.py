@@ -96,19 +96,25 @@ def get(
     )
     check(wish)
     _check_form(wish)
-    code = 0
     with session.client() as client:
         if watch or watch_only:
             from cli.watch import watch_objects
 
             watch_objects(session, client, wish, only_changes=watch_only)
-        elif wish.can_stream:
-            _stream(session, client, wish)
-        else:
-            code = _show_all(session, client, wish)
-        if not (watch or watch_only):
-            _tell_wiped(client, wish)
+            return
+        code = _show(session, client, wish)
     raise typer.Exit(code)
+
+
+def _show(session: Session, client: "Client", wish: Wish) -> int:
+    """Print what there is now; return the exit code."""
+    code = 0
+    if wish.can_stream:
+        _stream(session, client, wish)
+    else:
+        code = _show_all(session, client, wish)
+    _tell_wiped(client, wish)
+    return code
 
 
 def _check_form(wish: Wish) -> None:

@@ -1,8 +1,10 @@
 """`berth label` and `berth annotate`: set and remove labels and annotations of stored objects."""
 
 import re
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,64 +14,50 @@ from cli.session import out, session_of
 from cli.settings import HELP
 from client.errors import BadOption
 
+if TYPE_CHECKING:
+    from client.change import Changed
+    from client.client import Client
+    from schemas.keys import ObjectRef
+
 _CHANGE = re.compile(r"([^=\s]+)=(.*)", re.DOTALL)
 
 
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """What a verb changes. `done`, `undone`: what is said of an object afterwards."""
+
+    field: Literal["labels", "annotations"]
+    done: str
+    undone: str
+
+
+_OF_VERB = {
+    "label": Entries("labels", "labeled", "unlabeled"),
+    "annotate": Entries("annotations", "annotated", "unannotated"),
+}
+
+
 def register(app: typer.Typer, name: str) -> None:
-    if name == "label":
-        app.command(name, epilog=HELP)(label)
-    else:
-        app.command(name, epilog=HELP)(annotate)
+    field = _OF_VERB[name].field
+    app.command(name, epilog=HELP, help=f"Set {field} (key=value) and remove them (key-).")(change)
 
 
-What = Annotated[
-    list[str],
-    typer.Argument(metavar="WHAT CHANGE", help="KIND NAME ... or KIND/NAME ..., then key=value or key-."),
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace values that are there.")]
-All = Annotated[bool, typer.Option("--all", help="All objects of the kind in the namespace.")]
-Selector = Annotated[str, typer.Option("-l", "--selector", help="Such as app=web.")]
-List = Annotated[bool, typer.Option("--list", help="Show them instead.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and say what would happen; write nothing.")]
-
-
-def label(
+def change(
     context: typer.Context,
-    what: What,
-    overwrite: Overwrite = False,
-    all_: All = False,
-    selector: Selector = "",
-    list_: List = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Set labels (key=value) and remove them (key-)."""
-    _run(context, "labels", what, overwrite, all_, selector, list_, dry_run)
-
-
-def annotate(
-    context: typer.Context,
-    what: What,
-    overwrite: Overwrite = False,
-    all_: All = False,
-    selector: Selector = "",
-    list_: List = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Set annotations (key=value) and remove them (key-)."""
-    _run(context, "annotations", what, overwrite, all_, selector, list_, dry_run)
-
-
-def _run(
-    context: typer.Context,
-    field: str,
-    what: Sequence[str],
-    overwrite: bool,
-    all_: bool,
-    selector: str,
-    list_: bool,
-    dry_run: bool,
+    what: Annotated[
+        list[str],
+        typer.Argument(metavar="WHAT CHANGE", help="KIND NAME ... or KIND/NAME ..., then key=value or key-."),
+    ],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace values that are there.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="All objects of the kind in the namespace.")] = False,
+    selector: Annotated[str, typer.Option("-l", "--selector", help="Such as app=web.")] = "",
+    list_: Annotated[bool, typer.Option("--list", help="Show them instead.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and say what would happen; write nothing.")
+    ] = False,
 ) -> None:
     session = session_of(context)
+    entries = _OF_VERB[context.info_name or "label"]
     words, values = split_changes(what)
     targets = parse_targets(words)
     if not values and not list_:
@@ -80,23 +68,26 @@ def _run(
     with session.client() as client:
         refs = refs_of(session, client, targets, selector, all_=all_)
         if list_:
-            for ref in refs:
-                view = client.get(ref.plural, ref.name, ref.namespace)
-                found = view.labels if field == "labels" else view.annotations
-                out("\n".join([f"{ref}", *(f"  {key}={value}" for key, value in sorted(found.items()))]))
+            _show(client, refs, entries)
             return
-        from client.change import Changed, with_entries
+        from client.change import with_entries
 
-        change = with_entries(field, values, overwrite=overwrite)
-        verb = "labeled" if field == "labels" else "annotated"
-        suffix = " (dry run)" if dry_run else ""
-
-        def tell(changed: Changed) -> str:
-            done = f"un{verb}" if not any(value is not None for value in values.values()) else verb
-            return f"{done if changed.is_change else f'not {verb}'}{suffix}"
-
-        code = change_each(refs, lambda ref: client.change(ref, change, dry_run=dry_run), tell)
+        wanted = with_entries(entries.field, values, overwrite=overwrite)
+        tell = partial(_told, entries, values, " (dry run)" if dry_run else "")
+        code = change_each(refs, lambda ref: client.change(ref, wanted, dry_run=dry_run), tell)
     raise typer.Exit(code)
+
+
+def _show(client: "Client", refs: Iterable["ObjectRef"], entries: Entries) -> None:
+    for ref in refs:
+        view = client.get(ref.plural, ref.name, ref.namespace)
+        found = view.labels if entries.field == "labels" else view.annotations
+        out("\n".join([f"{ref}", *(f"  {key}={value}" for key, value in sorted(found.items()))]))
+
+
+def _told(entries: Entries, values: Mapping[str, str | None], suffix: str, changed: "Changed") -> str:
+    done = entries.undone if all(value is None for value in values.values()) else entries.done
+    return f"{done if changed.is_change else f'not {entries.done}'}{suffix}"
 
 
 def split_changes(words: Sequence[str]) -> tuple[list[str], dict[str, str | None]]:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import typer
 
@@ -39,7 +39,9 @@ READERS = frozenset(
     }
 )
 """Verbs whose output may be cut off by `| head`; any other would stop half-way through its work."""
-OPTION_ERROR = 2  # what typer exits with after a usage error
+USAGE_ERROR = cast(
+    type[Exception], typer.BadParameter.__mro__[1]
+)  # it has no public name; of click in older versions of typer
 COMPLETE = "__complete"  # what the shells' scripts of `berth completion` call
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -179,15 +181,19 @@ def _settings(verb: str, options: Mapping[str, str], environment: Mapping[str, s
 
 
 def _invoke(arguments: Sequence[str], verb: str, session: Session) -> int:
-    """Let typer parse and run; it exits with 2 after a usage error, which no verb does by itself."""
+    """Let typer parse and run, and return the exit code."""
     try:
-        build_app(verb)(list(arguments), prog_name="berth", obj=session)
+        code = build_app(verb)(list(arguments), prog_name="berth", obj=session, standalone_mode=False)
     except ExitWith as end:
         return end.code
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0
-        return (VERBS[verb].error_code if verb in VERBS else 1) if code == OPTION_ERROR else code
-    return 0
+    except USAGE_ERROR as error:
+        from cli.usage import show_usage_error
+
+        show_usage_error(error)
+        return VERBS[verb].error_code if verb in VERBS else 1
+    except SystemExit as end:  # typer's answer to a reader that closed the pipe
+        code = end.code
+    return code if isinstance(code, int) else 0
 
 
 def build_app(wanted: str) -> typer.Typer:

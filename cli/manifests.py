@@ -2,13 +2,15 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from pathlib import Path
 
 from client.errors import BadOption
 from schemas.errors import InvalidManifest
 from schemas.lines import locate
-from schemas.manifest import MAX_FILE_BYTES, Document, load
+from schemas.manifest import Document, load
+from schemas.yamltext import MAX_FILE_BYTES
 
 SUFFIXES = (".yaml", ".yml", ".json")
 JSON_SCHEMA = ".schema.json"  # describes manifests and is none; passed over in folders
@@ -57,12 +59,24 @@ def _read_folder(folder: Path, *, recursive: bool) -> Iterator[tuple[str, bytes]
         yield str(path), _read_file(path)
 
 
+def _seen_from(path: Path) -> str:
+    """Return what a relative path is relative to, or the file that may be meant."""
+    with suppress(OSError):
+        close = get_close_matches(path.name, [each.name for each in path.parent.iterdir()], n=1, cutoff=0.75)
+        if close:
+            return f" (did you mean {path.parent / close[0]}?)"
+    return "" if path.is_absolute() else f" in {Path.cwd()}"
+
+
 def _read_file(path: Path) -> bytes:
     """Read a bit more than is allowed, so that a large file is refused and not loaded."""
     try:
         with path.open("rb") as file:
             return file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
-        raise BadOption(f"the path {str(path)!r} does not exist") from None
+        raise BadOption(
+            f"the path {str(path)!r} does not exist{_seen_from(path)}; give a file or folder that is there, or - for "
+            "standard input; a manifest to begin with: berth new --help"
+        ) from None
     except OSError as error:
         raise BadOption(f"{path} can't be read: {error.strerror}") from None

@@ -85,6 +85,11 @@ def check_settings(settings: Settings) -> None:
         raise BadOption("--etcd is empty; write for example --etcd 127.0.0.1:2379")
     if settings.prefix == "/":
         raise BadOption("--root is empty; write for example --root /berth")
+    if not _NAMESPACE.fullmatch(settings.namespace):
+        raise BadOption(
+            f"namespace {settings.namespace!r} can't exist: a name has at most 63 lower case letters, digits and '-'"
+            f"{of_context(settings) if not settings.given.get('namespace') else ''}; see: berth get namespaces"
+        )
     for endpoint in settings.endpoints:
         _address(endpoint)
     if bool(settings.cert_file) != bool(settings.key_file):
@@ -118,6 +123,7 @@ def mend_context(settings: Settings, name: str) -> str:
     )
 
 
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # as schemas.meta, which is heavy to import
 _HOST = re.compile(r"[\w.:%-]+")  # names, IPv4, IPv6 with a zone
 
 

@@ -149,6 +149,8 @@ def _with_walk(known: Findings, found: Walk, tls: AgentTls, now: Callable[[], fl
         nodes=tuple(_node(found, name, ready[name], apis.get(addresses.get(name, ""))) for name in ready),
         tasks=trouble(found),
         task_count=sum(1 for _ in found.task_refs()),
+        owners=tuple(found.owners),
+        owner_count=sum(1 for _ in found.owner_refs()),
         unreadable=found.unreadable,
         stray_bindings=found.stray_bindings(),
         unbound=tuple(found.unbound),

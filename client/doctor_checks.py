@@ -190,6 +190,22 @@ def _task(task: Task, now: float) -> Iterator[Check]:
         yield warn("tasks", f"{task.ref}{where} is Pending for {minutes:.0f} minutes{why}", look)
 
 
+def _owners(found: Findings) -> Iterator[Check]:
+    """A rollout passes through times in which not all is available; only one that lasts is worth a word."""
+    lasting = [
+        each for each in found.owners if each.condition != "Available" or found.now - each.since > PENDING_S
+    ]
+    for each in lasting[:LISTED]:
+        where = "" if each.namespace == "default" else f" -n {each.namespace}"
+        text = f"{each.ref}{where} has {each.condition}={each.status}: {each.why}"
+        yield warn("workloads", text, f"berth describe {each.ref}{where}")
+    if len(lasting) > LISTED:
+        more = f"{len(lasting) - LISTED} more are not as they should be"
+        yield warn("workloads", more, "berth get deployments,daemonsets,jobs,cronjobs -A")
+    if not lasting:
+        yield passed("workloads", f"{count(found.owner_count, 'owner')} of tasks, none of them in trouble")
+
+
 def _compaction(found: Findings) -> Iterator[Check]:
     if found.compacted_at:
         age_s = found.now - found.compacted_at
@@ -222,5 +238,6 @@ WITH_ETCD: tuple[Judge, ...] = (
     _unreadable,
     _orphans,
     _stuck,
+    _owners,
     _compaction,
 )

@@ -79,6 +79,21 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """An owner of which the leader says that something is not as it should be, and the condition that says it.
+
+    since: seconds since the epoch, 0 where unknown.
+    """
+
+    ref: str
+    namespace: str
+    condition: str
+    status: str
+    why: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """Everything. now: seconds since the epoch. store_error: why nothing below it could be read, "" if it could.
 
@@ -98,6 +113,8 @@ class Findings:
     nodes: tuple[Node, ...] = ()
     tasks: tuple[Task, ...] = ()
     task_count: int = 0
+    owners: tuple[Trouble, ...] = ()
+    owner_count: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
     stray_bindings: tuple[str, ...] = ()
     unbound: tuple[str, ...] = ()

@@ -3,14 +3,14 @@
 Pages at one revision, and no value is held longer than its page, so that ten thousand tasks cost little memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from client.doctor_findings import Cluster, Task
-from client.views import kind_of, parse_object
+from client.doctor_findings import Cluster, Task, Trouble
+from client.views import kind_of, parse_object, status_model
 from schemas.binding import Binding
 from schemas.cluster import AccessToken, LeaderInfo
 from schemas.cluster import Cluster as ClusterRecord
@@ -18,21 +18,25 @@ from schemas.keys import (
     AccessKey,
     BindingKey,
     ClusterKey,
+    EndpointsKey,
     Family,
     HeartbeatKey,
     Keys,
     NodeReportKey,
     ObjectRef,
+    OwnedKey,
     RequestKey,
+    RevisionKey,
     SpecKey,
     StatusKey,
     TaskReportKey,
 )
-from schemas.kinds import KINDS
-from schemas.meta import CLUSTER_NAMESPACE, Model, find_condition
+from schemas.kinds import KINDS, OWNERS
+from schemas.meta import CLUSTER_NAMESPACE, Condition, Model, find_condition
+from schemas.owned import Endpoints, Owned, Revision
 from schemas.report import NodeReport, TaskReport
 from schemas.request import DeleteRequest
-from schemas.status import NodeStatus, ObjectStatus, TaskStatus
+from schemas.status import NodeStatus, TaskStatus
 from schemas.timestamps import parse_time
 from store import codec
 from store.api import KeyValue, Store, prefix_end
@@ -40,6 +44,11 @@ from store.errors import PermissionDenied
 
 PAGE_KEYS = 500
 OF_NAMESPACES = (Family.SPEC, Family.SECRETS, Family.STATUS, Family.REQUESTS)
+OF_OWNERS = (Family.OWNED, Family.REVISIONS, Family.ENDPOINTS)
+TROUBLES = frozenset(
+    {("Admitted", "False"), ("ReplicaFailure", "True"), ("Progressing", "False"), ("Available", "False")}
+)
+"""Conditions of owners, with the status that means trouble."""
 OF_NODES = (Family.BINDINGS, Family.REPORTS, Family.HEARTBEATS)
 M = TypeVar("M", bound=Model)
 _PLURALS = frozenset(kind.plural for kind in KINDS)
@@ -56,6 +65,7 @@ class Walk:
     created_at: dict[ObjectRef, float] = field(default_factory=dict)
     requested_at: dict[ObjectRef, float] = field(default_factory=dict)
     tasks: dict[ObjectRef, TaskStatus] = field(default_factory=dict)
+    owners: list[Trouble] = field(default_factory=list)
     nodes: dict[str, NodeStatus] = field(default_factory=dict)
     node_reports: dict[str, NodeReport] = field(default_factory=dict)
     broken_nodes: dict[str, str] = field(default_factory=dict)
@@ -66,6 +76,9 @@ class Walk:
 
     def task_refs(self) -> Iterator[ObjectRef]:
         return (ref for ref in self.created_at if ref.plural == "tasks")
+
+    def owner_refs(self) -> Iterator[ObjectRef]:
+        return (ref for ref in self.created_at if ref.plural in OWNERS)
 
     def node_names(self) -> set[str]:
         """Nodes are written, or report, or were seen."""
@@ -103,6 +116,7 @@ def _parts(keys: Keys, namespace: str) -> tuple[str, ...]:
         keys.cluster,
         keys.election,
         *(f"{keys.family_range(family)}{place}/" for family in OF_NAMESPACES for place in places),
+        *(f"{keys.family_range(family)}{namespace}/" for family in OF_OWNERS),
         *(keys.family_range(family) for family in OF_NODES),
     )
 
@@ -138,6 +152,14 @@ def _sift(found: Walk, keys: Keys, kv: KeyValue) -> None:
     match keys.parse(kv.key):
         case SpecKey(ref) if ref.plural in _PLURALS:
             _sift_object(found, ref, kv)
+        case OwnedKey(ref):
+            owned = _parse(found, kv, Owned)
+            if owned is not None:
+                found.created_at[ref] = _time(owned.metadata.creation_timestamp)
+        case RevisionKey():
+            _parse(found, kv, Revision)
+        case EndpointsKey():
+            _parse(found, kv, Endpoints)
         case StatusKey(ref):
             _sift_status(found, ref, kv)
         case RequestKey(ref, "delete"):
@@ -182,7 +204,16 @@ def _sift_status(found: Walk, ref: ObjectRef, kv: KeyValue) -> None:
         if node is not None:
             found.nodes[ref.name] = node
     else:
-        _parse(found, kv, ObjectStatus)
+        other = _parse(found, kv, status_model(ref.plural))
+        if other is not None and ref.plural in OWNERS:
+            found.owners += _troubles(ref, getattr(other, "conditions", ()))
+
+
+def _troubles(ref: ObjectRef, conditions: Iterable[Condition]) -> Iterator[Trouble]:
+    for each in conditions:
+        if (each.type, each.status) in TROUBLES:
+            why, since = each.message or each.reason, _time(each.last_transition_time)
+            yield Trouble(str(ref), ref.namespace, each.type, each.status, why, since)
 
 
 def _sift_node_report(found: Walk, node: str, kv: KeyValue) -> None:

@@ -304,13 +304,14 @@ def _parse_status(kind: Kind, kv: KeyValue | None) -> tuple[Json | None, Model |
     if isinstance(raw, codec.Unreadable):
         return None, None, f"status is {raw.error}"
     try:
-        return raw, _status_model(kind.plural).parse_stored(raw), ""
+        return raw, status_model(kind.plural).parse_stored(raw), ""
     except ValidationError as error:
         return None, None, f"status: {error.errors(include_url=False)[0]['msg']}"
 
 
 @cache
-def _status_model(plural: str) -> type[Model]:
+def status_model(plural: str) -> type[Model]:
+    """Return the model of a kind's status, imported when it is first asked for."""
     name = _WORKLOAD_STATUS.get(plural)
     if name is None:
         return _STATUS_MODELS.get(plural, ObjectStatus)

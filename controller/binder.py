@@ -67,15 +67,17 @@ class Binder:
             self._outbox.submit(ref, Write(ref, (absent(key),), (Put(key, value),)))
 
     def bind(self, placed: Placed, waiting: Waiting, now: float) -> bool:
-        """Bind a task to the node that was decided; False if it has changed since it was planned."""
+        """Bind a task to the node that was decided; False if it, or what it takes, has changed since it was planned."""
         ref = placed.task.ref
         inputs = self._inputs.of_task(ref)
-        if inputs is None or inputs.spec is None or reads_of(inputs) != waiting.reads:
+        if inputs is None or inputs.spec is None or reads_of(inputs) != waiting.reads or inputs.config.reason:
             return False
         uid, epoch = self._random.uid(), next_epoch(inputs)
         binding = new_binding(inputs, waiting.spec, placed.node, epoch, uid, placed.grants)
         binding = self._sealer.with_copies(binding, inputs.config)
-        binding = binding.model_copy(update={"discovery": self._inputs.discovery(ref.namespace)})
+        binding = binding.model_copy(
+            update={"discovery": self._view.workloads.addresses.discovery(ref.namespace)}
+        )
         status = _bound_status(inputs, binding, waiting, now)
         bind = Bind(ref, waiting.reads, inputs.status, status, binding, waiting.replaces)
         self._view.nodes[placed.node].usage.assume(inputs.uid, placed.grants)

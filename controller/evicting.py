@@ -194,8 +194,13 @@ class Evicting:
     def _decide(
         self, candidates: list[Candidate], is_busy: Callable[[ObjectRef], bool], now: float, note: Note
     ) -> dict[ObjectRef, str]:
-        """Decide; return task -> what it waits for, and tell people when that is news."""
-        waits: dict[ObjectRef, str] = {}
+        """Decide; return task -> what it waits for, and tell people when that is news.
+
+        What a task becomes of which a write is under way nobody knows yet: its turn comes when that is seen.
+        """
+        busy = {each.ref for each in candidates if is_busy(each.ref)}
+        waits = {ref: text for ref, text in self._told.items() if ref in busy}
+        candidates = [each for each in candidates if each.ref not in busy]
         if candidates:
             namespaces = {each.ref.namespace for each in candidates}
             tasks = guarded_in(self._view, self._health, namespaces, is_busy)

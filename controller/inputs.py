@@ -28,8 +28,6 @@ from schemas.versioned import Versioned
 from sealing.keys import key_id
 from store.codec import Unreadable
 
-MAX_DISCOVERED = 200  # deployments a namespace: each binding carries their addresses, some 70 bytes each
-
 
 class InputsOf:
     """Builds inputs; owns what is derived: node health by this leader's own clock, verdicts by revision."""
@@ -39,9 +37,11 @@ class InputsOf:
         view: View,
         sealer: Sealer | None = None,
         nodes: Callable[[], tuple[NodeView, ...]] = tuple,
+        is_collected: Callable[[ObjectRef], bool] = lambda _: False,
     ) -> None:
         self._view = view
         self._sealer = sealer or Sealer(view, None)
+        self._is_collected = is_collected
         self._down_since: dict[str, float] = {}
         self._health: dict[str, NodeHealth] = {}
         self._verdicts: dict[ObjectRef, tuple[int, Admitted | Denied]] = {}
@@ -57,11 +57,11 @@ class InputsOf:
         """Return what is to be looked at next about an owner: first what older objects of its name left."""
         return self.owners.strays(ref) or self.owners.inputs(ref)
 
-    def _denied(self, ref: ObjectRef, revision: int, task: Task) -> tuple[str, ...]:
+    def _denied(self, ref: ObjectRef, revision: int, task: Callable[[], Task]) -> tuple[str, ...]:
         """Return why tasks of an owner's template may not run; asked once a revision of its spec."""
         known = self._denials.get(ref)
         if known is None or known[0] != revision:
-            verdict = admit(task, self._admission_policy())
+            verdict = admit(task(), self._admission_policy())
             reasons = verdict.reasons if isinstance(verdict, Denied) else ()
             known = self._denials[ref] = (revision, reasons)
         return known[1]
@@ -94,6 +94,7 @@ class InputsOf:
             endpoints=self._endpoints(record),
             evict=record.evict if isinstance(record.evict, Versioned) else None,
             evicted=self.evicting.evicted(ref),
+            collected=self._is_collected(ref),
             config=self._config(ref.namespace, spec.value.spec) if spec else NO_CONFIG,
         )
 
@@ -103,30 +104,10 @@ class InputsOf:
             return NO_CONFIG
         return self._sealer.config_of(namespace, spec, len(spec.to_bytes()))
 
-    def discovery(self, namespace: str) -> dict[str, str]:
-        """Return variables that say where the deployments of a namespace are reached: first ready address of each."""
-        known = self._view.workloads.endpoints.items()
-        lists = {
-            ref.name: slot.value
-            for ref, slot in known
-            if ref.namespace == namespace and isinstance(slot, Versioned)
-        }
-        found: dict[str, str] = {}
-        for name, endpoints in sorted(lists.items(), key=lambda each: each[0])[:MAX_DISCOVERED]:
-            first = next((each for each in endpoints.addresses if each.ports), None)
-            if first is not None:
-                stem = f"BERTH_{name.upper().replace('-', '_').replace('.', '_')}"
-                found |= {f"{stem}_HOST": first.ip, f"{stem}_PORT": str(first.ports[0].host_port)}
-        return found
-
     def _endpoints(self, record: TaskRecord) -> Versioned[Endpoints] | None:
         """Return the list of addresses that the task is on, if it is on one."""
         owner = self._view.workloads.owner_ref(record)
-        found = self._view.workloads.endpoints.get(owner) if owner is not None else None
-        if not isinstance(found, Versioned):
-            return None
-        listed = any(each.task == record.ref.name for each in found.value.addresses)
-        return found if listed else None
+        return self._view.workloads.addresses.listing(owner, record.ref.name) if owner is not None else None
 
     def _template(self, ref: ObjectRef, spec: Versioned[Task]) -> str:
         known = self._templates.get(ref)

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.binder import Binder
+from controller.collecting import Collecting
 from controller.inputs import InputsOf
 from controller.outbox import Outbox, subjects_of
 from controller.reconcilers.budget import plan_budget
+from controller.reconcilers.collection import FinishedPolicy
 from controller.reconcilers.cronjob import plan_cronjob
 from controller.reconcilers.daemonset import plan_daemonset
 from controller.reconcilers.deployment import plan_deployment
@@ -30,6 +32,7 @@ from controller.reconcilers.strays import Strays, plan_strays
 from controller.reconcilers.task import plan_task
 from controller.recorder import Recorder
 from controller.recovery import Recovery
+from controller.resting import Resting
 from controller.scheduler.reasons import Cure
 from controller.scheduler.schedule import Placed, Policy
 from controller.scheduling import Scheduling
@@ -93,15 +96,20 @@ class Term:
         saw_rewind: bool,
         now: float,
         key_pair: KeyPair | None = None,
+        finished: FinishedPolicy | None = None,
     ) -> None:
         self._view = view
         self._keys = keys
         self.fence = fence
         self._seed = random_source.seed
         self._queue: WorkQueue[ObjectRef] = WorkQueue(random.Random(random_source.seed))
+        self._resting = Resting()
         self._scheduling = Scheduling(policy)
         self._sealer = Sealer(view, key_pair)
-        self._inputs = InputsOf(view, self._sealer, lambda: self._scheduling.nodes.all(view))
+        self._collecting = Collecting(view, finished or FinishedPolicy())
+        self._inputs = InputsOf(
+            view, self._sealer, lambda: self._scheduling.nodes.all(view), self._collecting.is_collected
+        )
         self._evicting = self._inputs.evicting
         self._outbox = Outbox(fence, keys, writer, recorder, self._inputs, random_source)
         self._behind: dict[
@@ -133,6 +141,7 @@ class Term:
             self._queue.add(cluster_ref("nodes", name))
         for ref in sorted(self._view.tasks):
             self._queue.add(ref)
+        self._collecting.changed(self._view.tasks)
         for ref in sorted((*self._view.policies, *self._view.secrets, *self._view.workloads.objects)):
             self._queue.add(ref)
         for ref in self._view.workloads.owners():
@@ -144,6 +153,7 @@ class Term:
         """Take in that the view has applied `change`, and which objects it touches."""
         dirty = tuple(dirty)
         self._evicting.changed(dirty)
+        self._collecting.changed(dirty)
         for ref in dirty:
             self._queue.add(ref)
             if ref.plural == "tasks":
@@ -226,6 +236,8 @@ class Term:
         self._notice_freed()
         for ref in self._evicting.step(now, self._outbox.ledger.is_busy, self._outbox.note):
             self._queue.add(ref)
+        for ref in self._collecting.step(now):
+            self._queue.add(ref)
         more = self._plan_some(now)
         self._has_looked = self._has_looked or not more
         if self._has_looked and now >= self._cycle_at:
@@ -235,6 +247,7 @@ class Term:
         timers = (
             self._queue.next_due(),
             self._evicting.next_due(),
+            self._collecting.next_due(),
             self._cycle_at if now < self._cycle_at else None,
         )
         return min((timer for timer in timers if timer is not None), default=None)
@@ -269,6 +282,7 @@ class Term:
 
     def _see(self, revision: int) -> None:
         seen, ready = self._outbox.ledger.reached(revision)
+        self._collecting.changed(seen)
         for ref in seen:
             self._binder.forget(ref)
         for ref in ready:
@@ -295,12 +309,19 @@ class Term:
             if ref is None:
                 return False
             try:
-                if not self._outbox.ledger.blocks(ref):
+                if not self._outbox.ledger.blocks(ref) and not self._rests(ref, now):
                     self._plan_one(ref, now)
             except Exception:
                 self._went_wrong(ref, now)
             self._queue.done(ref)
         return len(self._queue) > 0
+
+    def _rests(self, ref: ObjectRef, now: float) -> bool:
+        """Say whether an owner of many was planned for just now; it comes again when it has rested."""
+        until = self._resting.until(ref, now)
+        if until is not None:
+            self._queue.add_after(ref, until)
+        return until is not None
 
     def _plan_one(self, ref: ObjectRef, now: float) -> None:
         plan = self._plan(ref, now)
@@ -349,8 +370,13 @@ class Term:
     def _plan_owner(self, ref: ObjectRef, now: float) -> Plan | None:
         inputs = self._inputs.of_owner(ref)
         if inputs is None:
+            self._resting.forget(ref)
             return None
-        return plan_strays(inputs) if isinstance(inputs, Strays) else PLANNERS[ref.plural](inputs, now)
+        if isinstance(inputs, Strays):
+            return plan_strays(inputs)
+        plan = PLANNERS[ref.plural](inputs, now)
+        self._resting.planned(plan, len(inputs.tasks) + len(inputs.jobs), now)
+        return plan
 
     # Scheduling
 

@@ -1,21 +1,23 @@
 """What owners made, by owner: an index that the view keeps up to date change by change.
 
-An owner is named by kind and name here; things made by an older object of that name are found, too. Names are kept
-in order, so that those below an owner's own name cost no walk over a whole namespace.
+An owner is named by kind and name here; things made by an older object of that name are found, too. What is asked
+with every plan is kept ready, so that a plan for an owner of thousands sorts and searches nothing.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping, Sequence
+from operator import attrgetter
 
 from controller.composing import Kept
-from controller.records import Slot
+from controller.records import ObjectRecord, Slot, TaskRecord
 from schemas.keys import ObjectRef
 from schemas.kinds import BY_NAME
 from schemas.owned import OwnerReference, Revision
 from schemas.versioned import Versioned
 
-NameSpace = tuple[str, str]
-"""(plural, namespace)"""
+Record = TaskRecord | ObjectRecord
+
+_NAME = attrgetter("ref.name")
 
 
 def owner_ref(owner: OwnerReference, namespace: str) -> ObjectRef:
@@ -23,33 +25,43 @@ def owner_ref(owner: OwnerReference, namespace: str) -> ObjectRef:
     return ObjectRef(BY_NAME[owner.kind].plural, namespace, owner.name)
 
 
-class Names:
-    """The names in use, by kind and namespace, in order."""
+class NamesInUse(Container[str]):
+    """The names of which anything is there, of one kind in one namespace: asked for, never copied."""
+
+    def __init__(self, records: Mapping[ObjectRef, Record], plural: str, namespace: str) -> None:
+        self._records = records
+        self._plural = plural
+        self._namespace = namespace
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and ObjectRef(self._plural, self._namespace, name) in self._records
+
+
+class Group:
+    """What one object made, in order of name. frozen: those of it that can't be read."""
+
+    __slots__ = ("frozen", "records")
 
     def __init__(self) -> None:
-        self._names: dict[NameSpace, list[str]] = {}
+        self.records: list[Record] = []
+        self.frozen: set[ObjectRef] = set()
 
-    def add(self, ref: ObjectRef) -> None:
-        """Note a name that was not in use."""
-        insort(self._names.setdefault((ref.plural, ref.namespace), []), ref.name)
+    def add(self, record: Record) -> None:
+        insort(self.records, record, key=_NAME)
 
-    def remove(self, ref: ObjectRef) -> None:
-        names = self._names[(ref.plural, ref.namespace)]
-        del names[bisect_left(names, ref.name)]
+    def discard(self, ref: ObjectRef) -> None:
+        del self.records[bisect_left(self.records, ref.name, key=_NAME)]
+        self.frozen.discard(ref)
 
-    def below(self, plural: str, namespace: str, prefix: str) -> list[str]:
-        """Return the names that begin with `prefix`."""
-        names = self._names.get((plural, namespace), [])
-        first = bisect_left(names, prefix)
-        last = bisect_left(names, f"{prefix}\U0010ffff", lo=first)
-        return names[first:last]
+
+NOTHING = Group()
 
 
 class Made:
     """What each owner made, and the templates that were kept for it."""
 
     def __init__(self) -> None:
-        self._of: dict[ObjectRef, set[ObjectRef]] = {}
+        self._of: dict[ObjectRef, dict[str, Group]] = {}  # owner -> its uid -> what that one made
         self._owners: dict[ObjectRef, OwnerReference] = {}
         self._kept: dict[
             tuple[str, str], dict[int, Kept]
@@ -59,34 +71,44 @@ class Made:
     def owner_of(self, ref: ObjectRef) -> OwnerReference | None:
         return self._owners.get(ref)
 
-    def of(self, owner: ObjectRef) -> frozenset[ObjectRef]:
-        """Return what objects of this kind and name made, those of older uids included."""
-        return frozenset(self._of.get(owner, ()))
+    def of(self, owner: ObjectRef, uid: str) -> Group:
+        """Return what the object of this name and uid made; not to be changed."""
+        return self._of.get(owner, {}).get(uid, NOTHING)
+
+    def uids(self, owner: ObjectRef) -> Sequence[str]:
+        """Return the uids of the objects of this kind and name that made something."""
+        return sorted(self._of.get(owner, ()))
 
     def owners(self) -> set[ObjectRef]:
         """Return every owner that made or kept something."""
         return self._of.keys() | self._keepers.keys()
 
-    def note(self, ref: ObjectRef, owner: OwnerReference | None) -> Iterator[ObjectRef]:
-        """Note who owns `ref` now; return the owners that this concerns."""
-        before = self._owners.get(ref)
+    def note(self, record: Record, owner: OwnerReference | None) -> Iterator[ObjectRef]:
+        """Note who owns something now, and whether it can be read; return the owners that this concerns."""
+        ref, before = record.ref, self._owners.get(record.ref)
         if before is not None:
-            old = owner_ref(before, ref.namespace)
-            yield old
+            yield owner_ref(before, ref.namespace)
             if owner != before:
-                self._drop(old, ref)
-        if owner is not None and owner != before:
-            new = owner_ref(owner, ref.namespace)
+                self._drop(before, ref)
+        if owner is None:
+            return
+        new = owner_ref(owner, ref.namespace)
+        group = self._of.setdefault(new, {}).setdefault(owner.uid, Group())
+        if owner != before:
             self._owners[ref] = owner
-            self._of.setdefault(new, set()).add(ref)
+            group.add(record)
             yield new
+        group.frozen.add(ref) if record.is_frozen else group.frozen.discard(ref)
 
-    def _drop(self, owner: ObjectRef, ref: ObjectRef) -> None:
+    def _drop(self, owner: OwnerReference, ref: ObjectRef) -> None:
         del self._owners[ref]
-        left = self._of[owner]
-        left.discard(ref)
-        if not left:
-            del self._of[owner]
+        named = owner_ref(owner, ref.namespace)
+        groups = self._of[named]
+        groups[owner.uid].discard(ref)
+        if not groups[owner.uid].records:
+            del groups[owner.uid]
+        if not groups:
+            del self._of[named]
 
     def kept(self, namespace: str, owner_uid: str, number: int) -> Kept | None:
         return self._kept.get((namespace, owner_uid), {}).get(number)

@@ -8,11 +8,12 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from controller.errors import CannotStart
 from controller.manager import Controller, ControllerSettings
+from controller.reconcilers.collection import FinishedPolicy
 from controller.scheduler.schedule import Policy
 from controller.scheduler.scores import Strategy
 from controller.server import ApiServer, address_of, bind_socket
@@ -22,6 +23,8 @@ from sealing.keys import KeyPair, load_key_pair
 from store.api import Store
 from store.errors import PermissionDenied, Rewound, ServerTooOld, StoreError
 from store.loop import Supervisor, calm_collector, steady_clock
+
+__all__ = ["ControllerOptions", "FinishedPolicy", "run_controller"]
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ class ControllerOptions:
     etcd: endpoints. cacert, cert, key: files for TLS. listen: host:port of the read API, port 0 for any.
     identity: name shown as leader. score: how nodes are chosen. lease_ttl_s: seconds until a dead leader is replaced.
     secret_key: file of the private key that opens Secrets; None: tasks that need one wait.
+    finished: when tasks of nobody's that have ended are removed.
     """
 
     etcd: tuple[str, ...]
@@ -46,6 +50,7 @@ class ControllerOptions:
     lease_ttl_s: int = 10
     version: str = ""
     secret_key: Path | None = None
+    finished: FinishedPolicy = field(default_factory=FinishedPolicy)
 
 
 def run_controller(options: ControllerOptions) -> int:
@@ -129,6 +134,7 @@ class _Life:
             lease_ttl_s=options.lease_ttl_s,
             policy=Policy(options.score),
             key_pair=key_pair,
+            finished=options.finished,
         )
         source = Random(lambda: str(uuid.uuid4()), lambda: secrets.token_urlsafe(32), secrets.randbits(32))
         self.controller = Controller(

@@ -12,6 +12,7 @@ from controller.compactor import Compactor
 from controller.electing import LEASE_TTL_S, Electing
 from controller.errors import CannotStart
 from controller.leader import Term
+from controller.reconcilers.collection import FinishedPolicy
 from controller.recorder import Recorder
 from controller.scheduler.schedule import Policy
 from controller.source import Random
@@ -40,6 +41,7 @@ class ControllerSettings:
     prefix: root of all keys. identity: shown as the leader's name. api_address: where its read API answers.
     lease_ttl_s: seconds after which a dead leader is replaced. strategy: binpack or spread.
     key_pair: the cluster's, which opens Secrets; None leads too, and tasks that need a Secret wait.
+    finished: when tasks of nobody's that have ended are removed.
     """
 
     identity: str
@@ -49,6 +51,7 @@ class ControllerSettings:
     lease_ttl_s: int = LEASE_TTL_S
     policy: Policy = field(default_factory=Policy)
     key_pair: KeyPair | None = None
+    finished: FinishedPolicy = field(default_factory=FinishedPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,7 @@ class Controller:
                 saw_rewind=self._saw_rewind,
                 now=now,
                 key_pair=self._settings.key_pair,
+                finished=self._settings.finished,
             )
 
     def _may_lead(self, fence: Fence) -> bool:

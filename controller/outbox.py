@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from controller.inputs import InputsOf
 from controller.ledger import Ledger
-from controller.reconcilers.plan import EventNote, Plan, PutOwnerStatus, PutTaskStatus
+from controller.reconcilers.plan import EventNote, Plan, PutEndpoints, PutOwnerStatus, PutTaskStatus
 from controller.recorder import EVENT_REF, Recorder
 from controller.source import Random
 from controller.writer import Writer
@@ -58,7 +58,7 @@ class Outbox:
 
         settles: once it is seen, nothing is left to plan about `ref`, unless something else happens to it.
         """
-        for op in write.ops:
+        for op in write.ops if models else ():
             if isinstance(op, Put) and op.key in models:
                 self._inputs.expect(op.key, op.value, models[op.key], settles=settles)
         for subject in subjects_of(write):
@@ -74,6 +74,11 @@ class Outbox:
         if write is not None:
             statuses = [each for each in plan.intents if isinstance(each, PutTaskStatus | PutOwnerStatus)]
             models: dict[str, Model] = {self._keys.status(plan.ref): each.status for each in statuses}
+            models |= {
+                self._keys.endpoints(each.ref.namespace, each.ref.name): each.endpoints
+                for each in plan.intents
+                if isinstance(each, PutEndpoints)
+            }
             rolled_up = len(statuses) == len(plan.intents) and all(
                 isinstance(each, PutTaskStatus) and each.status.node for each in statuses
             )

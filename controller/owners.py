@@ -1,8 +1,9 @@
 """From the view to what the planners of owners look at. Whatever can't be read freezes its owner."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from controller.made import NamesInUse
 from controller.reconcilers.owner_inputs import OwnedJob, OwnedTask, OwnerInputs
 from controller.reconcilers.rollup import NodeHealth
 from controller.reconcilers.strays import Strays
@@ -37,7 +38,7 @@ class Owners:
         view: View,
         health: Mapping[str, NodeHealth],
         nodes: Callable[[], tuple[NodeView, ...]],
-        denied: Callable[[ObjectRef, int, Task], tuple[str, ...]],
+        denied: Callable[[ObjectRef, int, Callable[[], Task]], tuple[str, ...]],
     ) -> None:
         self._view = view
         self._workloads = view.workloads
@@ -51,11 +52,10 @@ class Owners:
         uid = self.uid_of(record)
         if record.is_frozen or not uid:
             return None
-        made = [each for each in self._made(ref) if _owner_uid(each) == uid]
-        tasks = [each for each in made if isinstance(each, TaskRecord)]
-        jobs = [each for each in made if isinstance(each, ObjectRecord)]
+        group = self._workloads.made.of(ref, uid)
+        made = group.records
         kept = self._workloads.made.revisions(ref.namespace, uid)
-        endpoints = self._workloads.endpoints.get(ref)
+        endpoints = self._workloads.addresses.get(ref)
         if _is_all_gone(record, made, bool(kept), endpoints is not None):
             return None
         spec = record.spec if isinstance(record.spec, Versioned) else None
@@ -67,15 +67,16 @@ class Owners:
             status=record.status if isinstance(record.status, Versioned) else None,
             delete=record.delete if isinstance(record.delete, Versioned) else None,
             revisions=_readable(revisions),
-            tasks=tuple(self._task(each) for each in tasks),
-            jobs=tuple(_job(each) for each in jobs),
+            tasks=self._tasks(made),
+            jobs=_jobs(made),
             endpoints=endpoints if isinstance(endpoints, Versioned) else None,
-            taken=self._taken(ref, made),
+            taken=self._taken(ref),
             nodes=self._nodes() if ref.plural == "daemonsets" else (),
             denied=self._denial(ref, spec) if spec is not None else (),
             has_unreadable=(
                 any(isinstance(slot, Unreadable) for slot in (*revisions.values(), endpoints))
-                or any(self._is_frozen(each) for each in made)
+                or bool(group.frozen)
+                or (self._view.has_unread_sites and any(self._is_frozen(each) for each in made))
                 or self._workloads.may_have_lost(ref)
             ),
             owned=record.owned if record.is_owned and isinstance(record.owned, Versioned) else None,
@@ -87,14 +88,18 @@ class Owners:
         uid = self.uid_of(record)
         if record.is_frozen or not uid:
             return None
-        left = [each for each in self._made(ref) if _owner_uid(each) != uid and _is_kept(each)]
+        made = self._workloads.made
+        older = [each for each in made.uids(ref) if each != uid]
+        others = made.keepers(ref) - {uid}
+        if not older and not others:
+            return None
+        left = [each for other in older for each in made.of(ref, other).records if _is_kept(each)]
         readable = [each for each in left if not self._is_frozen(each)]
         named = {(_owner_uid(each), _revision_of(each)) for each in left}
-        others = self._workloads.made.keepers(ref) - {uid}
         revisions = tuple(
             (other, number)
             for other in sorted(others)
-            for number in sorted(self._workloads.made.revisions(ref.namespace, other))
+            for number in sorted(made.revisions(ref.namespace, other))
             if (other, number) not in named
         )
         if not readable and not revisions:
@@ -106,14 +111,14 @@ class Owners:
             spec_revision=record.written.mod_revision if isinstance(record.written, Versioned) else 0,
             owned_revision=owned.mod_revision if owned is not None else 0,
             status_revision=record.status.mod_revision if isinstance(record.status, Versioned) else 0,
-            tasks=tuple(self._task(each) for each in readable if isinstance(each, TaskRecord)),
-            jobs=tuple(_job(each) for each in readable if isinstance(each, ObjectRecord)),
+            tasks=self._tasks(readable),
+            jobs=_jobs(readable),
             revisions=revisions,
             endpoints=self._old_endpoints(ref, uid),
         )
 
     def _old_endpoints(self, ref: ObjectRef, uid: str) -> Versioned[Endpoints] | None:
-        found = self._workloads.endpoints.get(ref)
+        found = self._workloads.addresses.get(ref)
         return found if isinstance(found, Versioned) and found.value.owner.uid != uid else None
 
     def uid_of(self, record: ObjectRecord) -> str:
@@ -122,36 +127,29 @@ class Owners:
             return str(record.spec.value.metadata.uid)  # type: ignore[attr-defined]  # of every kind of owner
         if isinstance(record.status, Versioned):
             return str(record.status.value.uid)  # type: ignore[attr-defined]
-        uids = {_owner_uid(each) for each in self._made(record.ref)}
-        uids |= self._workloads.made.keepers(record.ref)
-        endpoints = self._workloads.endpoints.get(record.ref)
+        uids = {*self._workloads.made.uids(record.ref), *self._workloads.made.keepers(record.ref)}
+        endpoints = self._workloads.addresses.get(record.ref)
         if isinstance(endpoints, Versioned):
             uids.add(endpoints.value.owner.uid)
         if isinstance(record.delete, Versioned):
             uids.add(record.delete.value.uid)
         return min(uids - {""}, default="")
 
-    def _made(self, ref: ObjectRef) -> list[TaskRecord | ObjectRecord]:
-        found: list[TaskRecord | ObjectRecord] = []
-        for each in sorted(self._workloads.made.of(ref)):
-            record = (
-                self._view.tasks.get(each) if each.plural == "tasks" else self._workloads.objects.get(each)
-            )
-            if record is not None:
-                found.append(record)
-        return found
-
     def _is_frozen(self, record: TaskRecord | ObjectRecord) -> bool:
         return self._view.is_frozen(record) if isinstance(record, TaskRecord) else record.is_frozen
 
-    def _taken(self, ref: ObjectRef, made: list[TaskRecord | ObjectRecord]) -> frozenset[str]:
-        names = self._workloads.names.below(MAKES[ref.plural], ref.namespace, f"{ref.name}-")
-        return frozenset(names).difference(each.ref.name for each in made if each.owned is not None)
+    def _taken(self, ref: ObjectRef) -> NamesInUse:
+        plural = MAKES[ref.plural]
+        records = self._view.tasks if plural == "tasks" else self._workloads.objects
+        return NamesInUse(records, plural, ref.namespace)
 
-    def _task(self, record: TaskRecord) -> OwnedTask:
-        if not isinstance(record.derived, OwnedTask):
-            record.derived = self._derive(record)
-        return record.derived
+    def _tasks(self, records: Iterable[TaskRecord | ObjectRecord]) -> tuple[OwnedTask, ...]:
+        """Return them as planners see them; each is made once a change of it."""
+        return tuple(
+            each.derived if isinstance(each.derived, OwnedTask) else self._derive(each)
+            for each in records
+            if isinstance(each, TaskRecord)
+        )
 
     def _derive(self, record: TaskRecord) -> OwnedTask:
         owned = record.owned if isinstance(record.owned, Versioned) else None
@@ -162,7 +160,7 @@ class Owners:
         deleted = isinstance(record.delete, Versioned) and record.delete.value.uid == uid
         node = own_status.value.node if own_status else ""
         health = self._health.get(node)
-        return OwnedTask(
+        derived = record.derived = OwnedTask(
             ref=record.ref,
             uid=uid,
             owned=owned,
@@ -175,6 +173,7 @@ class Owners:
             has_ended=self._has_ended(record, uid, is_leaving=deleted or owned is None),
             node_is_up=health is not None and health.down_since is None,
         )
+        return derived
 
     def _template_hash(self, record: TaskRecord, owned: Versioned[Owned] | None) -> str:
         if owned is None:
@@ -200,11 +199,15 @@ class Owners:
         return report is not None and report.value.final and report.value.binding_uid == binding.binding_uid
 
     def _denial(self, ref: ObjectRef, spec: Versioned[Model]) -> tuple[str, ...]:
-        metadata = ObjectMeta.model_construct(name=ref.name, namespace=ref.namespace)
-        task = Task.model_construct(
-            api_version=API_VERSION, kind="Task", metadata=metadata, spec=_template_of(spec.value)
-        )
-        return self._denied(ref, spec.mod_revision, task)
+        return self._denied(ref, spec.mod_revision, lambda: _task_of(ref, spec.value))
+
+
+def _task_of(ref: ObjectRef, owner: Model) -> Task:
+    """Return a task of an owner's template, as admission is asked about it."""
+    metadata = ObjectMeta.model_construct(name=ref.name, namespace=ref.namespace)
+    return Task.model_construct(
+        api_version=API_VERSION, kind="Task", metadata=metadata, spec=_template_of(owner)
+    )
 
 
 def _template_of(owner: Model) -> TaskSpec:
@@ -232,7 +235,7 @@ def _readable(slots: Mapping[int, Versioned[Revision] | Unreadable]) -> dict[int
 
 
 def _is_all_gone(
-    record: ObjectRecord, made: list[TaskRecord | ObjectRecord], has_revisions: bool, has_endpoints: bool
+    record: ObjectRecord, made: Iterable[TaskRecord | ObjectRecord], has_revisions: bool, has_endpoints: bool
 ) -> bool:
     """Of an owner that is gone, what it made may still end; that is no longer its business."""
     return record.is_empty and not (has_revisions or has_endpoints) and not any(map(_is_kept, made))
@@ -253,6 +256,10 @@ def _ready_at(status: Versioned[TaskStatus] | None) -> float | None:
         return parse_time(condition.last_transition_time)
     except ValueError:
         return 0.0  # ready, and nobody knows since when
+
+
+def _jobs(records: Iterable[TaskRecord | ObjectRecord]) -> tuple[OwnedJob, ...]:
+    return tuple(_job(each) for each in records if isinstance(each, ObjectRecord))
 
 
 def _job(record: ObjectRecord) -> OwnedJob:

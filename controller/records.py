@@ -46,14 +46,25 @@ class TaskRecord:
 
     @property
     def is_empty(self) -> bool:
-        stored = (self.written, self.owned, self.status, self.delete, self.evict)
-        return not (any(stored) or self.bindings or self.reports)
+        return not (
+            self.written
+            or self.owned
+            or self.status
+            or self.delete
+            or self.evict
+            or self.bindings
+            or self.reports
+        )
 
     @property
     def is_frozen(self) -> bool:
         """Something about it can't be read: nothing is decided about it until that is repaired."""
-        slots = (self.spec, self.owned, self.status, self.delete)
-        return any(isinstance(slot, Unreadable) for slot in slots)
+        return (
+            isinstance(self.spec, Unreadable)
+            or isinstance(self.owned, Unreadable)
+            or isinstance(self.status, Unreadable)
+            or isinstance(self.delete, Unreadable)
+        )
 
     @property
     def is_owned(self) -> bool:

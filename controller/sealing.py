@@ -28,7 +28,7 @@ from schemas.binding import Binding
 from schemas.configmap import ConfigCopy, ConfigMap
 from schemas.keys import ObjectRef
 from schemas.needs import NO_NEEDS, Need, needs_of
-from schemas.owned import ENDPOINTS_FILE, endpoints_copy
+from schemas.owned import ENDPOINTS_FILE, Endpoints, endpoints_copy
 from schemas.secret import REGISTRY_TYPES, SealedCopy, Secret
 from schemas.task import TaskSpec
 from schemas.versioned import Versioned
@@ -88,6 +88,9 @@ class Sealer:
             ObjectRef, tuple[int, str]
         ] = {}  # secret -> (mod revision, why it can't be opened)
         self._copies: dict[tuple[ObjectRef, Need], tuple[int, ConfigCopy, int]] = {}
+        self._lists: dict[
+            ObjectRef, tuple[int, ConfigCopy, int]
+        ] = {}  # deployment -> (mod revision, file, size)
 
     def config_of(self, namespace: str, spec: TaskSpec, size_bytes: int = 0) -> TaskConfig:
         """Return how it stands with what a task takes. size_bytes: of its spec, which the binding holds, too."""
@@ -123,15 +126,27 @@ class Sealer:
 
     def _survey_endpoints(self, survey: _Survey, ref: ObjectRef) -> None:
         """Addresses may be none; a list that can't be read keeps what is there."""
-        found = self._view.workloads.endpoints.get(ref)
+        found = self._view.workloads.addresses.get(ref)
         if isinstance(found, Unreadable):
             survey.kept_config.add(endpoints_copy(ref.name))
             return
-        addresses = found.value.addresses if found is not None else ()
-        shown = [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in addresses]
-        text = json.dumps({"deployment": ref.name, "addresses": shown}, indent=2) + "\n"
-        survey.config[endpoints_copy(ref.name)] = ConfigCopy(data={ENDPOINTS_FILE: text})
-        survey.size_bytes += len(text)
+        copy, size_bytes = self._copy_of_addresses(ref, found)
+        survey.config[endpoints_copy(ref.name)] = copy
+        survey.size_bytes += size_bytes
+
+    def _copy_of_addresses(
+        self, ref: ObjectRef, found: Versioned[Endpoints] | None
+    ) -> tuple[ConfigCopy, int]:
+        """Return the file of a list, and its size; made once a revision, for all tasks that take it."""
+        revision = found.mod_revision if found is not None else 0
+        known = self._lists.get(ref)
+        if known is None or known[0] != revision:
+            addresses = found.value.addresses if found is not None else ()
+            shown = [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in addresses]
+            text = json.dumps({"deployment": ref.name, "addresses": shown}, indent=2) + "\n"
+            copy = ConfigCopy(data={ENDPOINTS_FILE: text})
+            known = self._lists[ref] = (revision, copy, len(text))
+        return known[1:]
 
     def _copy_of(self, ref: ObjectRef, found: Versioned[ConfigMap], need: Need) -> tuple[ConfigCopy, int]:
         """Return what is taken of a ConfigMap, and its size as JSON; made once a revision."""

@@ -38,7 +38,6 @@ from schemas.keys import (
 )
 from schemas.meta import CLUSTER_NAMESPACE, Model, ObjectMeta
 from schemas.namespace import BUILTIN_NAMESPACE, Namespace
-from schemas.needs import endpoints_taken, needs_of
 from schemas.node import Node
 from schemas.priority import PriorityClass
 from schemas.queue import BUILTIN_QUEUE, Queue
@@ -103,6 +102,11 @@ class View:
         found = {self._site_ref.get((what, (node, uid))) for what, uid in places}
         return sorted(ref for ref in found if ref is not None)
 
+    @property
+    def has_unread_sites(self) -> bool:
+        """Say whether any binding or report can't be read."""
+        return bool(self._frozen_uids)
+
     def is_frozen(self, record: TaskRecord) -> bool:
         """Say whether anything about the task can't be read, bindings and reports of its uid included."""
         return record.is_frozen or (
@@ -134,7 +138,7 @@ class View:
                 return self.workloads.set_revision(key, kv)
             case EndpointsKey(namespace, name):
                 ref = ObjectRef("deployments", namespace, name)
-                return (*self.workloads.set_endpoints(ref, kv), *self._users_of(ref))
+                return self.workloads.set_endpoints(ref, kv)
             case RequestKey(ref, "delete"):
                 return self._set_delete(ref, kv)
             case RequestKey(ref, "evict") if ref.plural == "tasks":
@@ -212,7 +216,6 @@ class View:
         record = self.tasks.get(ref)
         if record is None:
             record = self.tasks[ref] = TaskRecord(ref)
-            self.workloads.names.add(ref)
         record.derived = None
         return record
 
@@ -221,8 +224,8 @@ class View:
 
     def _owners(self, record: TaskRecord) -> tuple[ObjectRef, ...]:
         """Drop a record of which nothing is left; return the owners that a change of it concerns."""
-        if record.is_empty and self.tasks.pop(record.ref, None) is not None:
-            self.workloads.names.remove(record.ref)
+        if record.is_empty:
+            self.tasks.pop(record.ref, None)
         return self.workloads.owners_of(record)
 
     def _node(self, name: str) -> NodeRecord:
@@ -242,7 +245,7 @@ class View:
         if ref.plural in MODELS:
             slot = self._read(MODELS[ref.plural], kv, decode_object)
             dirty = self.workloads.set_spec(ref, self._matching(kv, slot, lambda v: _is_named(v, ref)))
-            return (*dirty, *self._users_of(ref)) if ref.plural == "configmaps" else dirty
+            return (*dirty, *self.workloads.takers.of(ref)) if ref.plural == "configmaps" else dirty
         if ref.plural == "secrets":
             return self._set_secret(ref, kv)
         if ref.namespace != CLUSTER_NAMESPACE:
@@ -275,11 +278,7 @@ class View:
         secret.spec = self._matching(kv, self._read(Secret, kv, decode_object), lambda v: _is_named(v, ref))
         if secret.spec is None and secret.delete is None:
             del self.secrets[ref]
-        return (ref, *self._users_of(ref))
-
-    def _users_of(self, ref: ObjectRef) -> list[ObjectRef]:
-        """Return the tasks that take something of a ConfigMap, a Secret or a deployment's endpoints."""
-        return sorted(task for task, record in self.tasks.items() if _takes(record, ref))
+        return (ref, *self.workloads.takers.of(ref))
 
     def config_map(self, ref: ObjectRef) -> Slot[ConfigMap]:
         """Return what is stored of a ConfigMap."""
@@ -463,16 +462,6 @@ def _placed_at(status: Slot[TaskStatus]) -> Site | None:
 def _names(metadata: ObjectMeta, ref: ObjectRef) -> bool:
     namespace = metadata.namespace if ref.namespace != CLUSTER_NAMESPACE else ref.namespace
     return (metadata.name, namespace) == (ref.name, ref.namespace)
-
-
-def _takes(record: TaskRecord, ref: ObjectRef) -> bool:
-    """Say whether the task names this ConfigMap, Secret or deployment."""
-    if record.ref.namespace != ref.namespace or not isinstance(record.spec, Versioned):
-        return False
-    if ref.plural == "deployments":
-        return ref.name in endpoints_taken(record.spec.value.spec)
-    needs = needs_of(record.spec.value.spec)
-    return ref.name in (needs.secrets if ref.plural == "secrets" else needs.config_maps)
 
 
 def _is_named(value: Model, ref: ObjectRef) -> bool:

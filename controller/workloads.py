@@ -7,9 +7,11 @@ returns the objects to look at again.
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
+from controller.addresses import Addresses
 from controller.composing import missing
-from controller.made import Made, Names, owner_ref
+from controller.made import Made, owner_ref
 from controller.records import ObjectRecord, Slot, TaskRecord
+from controller.takers import Takers
 from schemas.budget import DisruptionBudget
 from schemas.configmap import ConfigMap
 from schemas.job import CronJob, Job
@@ -18,6 +20,7 @@ from schemas.kinds import OWNERS
 from schemas.meta import Model
 from schemas.owned import Endpoints, Owned, Revision
 from schemas.request import DeleteRequest
+from schemas.task import Task
 from schemas.versioned import Versioned
 from schemas.workload import DaemonSet, Deployment
 from schemas.workload_status import (
@@ -67,9 +70,9 @@ class Workloads:
         self._read = read
         self._tasks = tasks
         self.objects: dict[ObjectRef, ObjectRecord] = {}
-        self.endpoints: dict[ObjectRef, Slot[Endpoints]] = {}  # by deployment
+        self.addresses = Addresses()
+        self.takers = Takers()
         self.made = Made()
-        self.names = Names()
         self._lost: set[ObjectRef] = set()  # owned by somebody, and it can't be read by whom
 
     def of(self, *plurals: str) -> Iterator[ObjectRecord]:
@@ -80,7 +83,6 @@ class Workloads:
         found = self.objects.get(ref)
         if found is None:
             found = self.objects[ref] = ObjectRecord(ref)
-            self.names.add(ref)
         return found
 
     def set_spec(self, ref: ObjectRef, slot: Slot[Model]) -> Refs:
@@ -118,41 +120,38 @@ class Workloads:
         slot = self._read(Revision, kv, lambda each: (each.owner.uid, each.number) == place[1:])
         dirty = list(self.made.set_revision(*place, slot))
         for owner in dict.fromkeys(dirty):
-            for ref in sorted(self.made.of(owner)):
-                dirty.extend(self._composed_anew(ref, key))
-        return tuple(dirty)
+            for record in tuple(self.made.of(owner, key.owner_uid).records):
+                dirty.extend(self._composed_anew(record, key.number))
+        return tuple(dict.fromkeys(dirty))
 
-    def _composed_anew(self, ref: ObjectRef, key: RevisionKey) -> Refs:
-        record = self._tasks.get(ref) if ref.plural == "tasks" else self.objects.get(ref)
-        if record is None or not isinstance(record.owned, Versioned):
+    def _composed_anew(self, record: TaskRecord | ObjectRecord, number: int) -> Refs:
+        if not isinstance(record.owned, Versioned) or record.owned.value.revision != number:
             return ()
-        owned = record.owned.value
-        if (owned.owner.uid, owned.revision) != (key.owner_uid, key.number):
-            return ()
-        if isinstance(record, TaskRecord):
-            self.compose_task(record)
-            return (ref,)
-        self._compose_job(record)
-        return self._touched(record)
+        if isinstance(record, ObjectRecord):
+            self._compose_job(record)
+            return self._touched(record)
+        self.compose_task(record)
+        return (record.ref, *self.owners_of(record))
 
     def set_endpoints(self, ref: ObjectRef, kv: KeyValue | None) -> Refs:
-        slot = self._read(Endpoints, kv)
-        if slot is None:
-            self.endpoints.pop(ref, None)
-        else:
-            self.endpoints[ref] = slot
-        return (ref,)
+        """Take a deployment's list of addresses in; it concerns the tasks that have it as files, too."""
+        self.addresses.set(ref, self._read(Endpoints, kv))
+        return (ref, *self.takers.of(ref))
 
     def compose_task(self, record: TaskRecord) -> None:
         """Make the task's spec of what is stored now: what a person wrote goes before."""
         record.derived = None
+        record.spec = self._composed_task(record)
+        readable = record.spec.value.spec if isinstance(record.spec, Versioned) else None
+        self.takers.note(record.ref, readable)
+
+    def _composed_task(self, record: TaskRecord) -> Slot[Task]:
         if record.written is not None or not isinstance(record.owned, Versioned):
-            record.spec = record.written or record.owned  # type: ignore[assignment]  # Unreadable or None
-            return
+            return record.written or record.owned  # type: ignore[return-value]  # Unreadable or None
         owned = record.owned.value
         kept = self.made.kept(record.ref.namespace, owned.owner.uid, owned.revision)
         key = self._keys.owned(record.ref)
-        record.spec = kept.task(record.owned, key) if kept else missing(record.owned, key)
+        return kept.task(record.owned, key) if kept else missing(record.owned, key)
 
     def shared_template(self, record: TaskRecord) -> Versioned[Revision] | None:
         """Return the kept template that is all of the task's spec, as it is of others; None if there is more to it."""
@@ -182,8 +181,8 @@ class Workloads:
         record.spec = kept.job(record.owned, key) if kept else missing(record.owned, key)
 
     def _touched(self, record: ObjectRecord) -> Refs:
-        if record.is_empty and self.objects.pop(record.ref, None) is not None:
-            self.names.remove(record.ref)
+        if record.is_empty:
+            self.objects.pop(record.ref, None)
         return (record.ref, *self.owners_of(record))
 
     def owners_of(self, record: TaskRecord | ObjectRecord) -> Refs:
@@ -196,7 +195,7 @@ class Workloads:
             owner = self.made.owner_of(record.ref)
         is_lost = owner is None and isinstance(record.owned, Unreadable)
         self._lost.add(record.ref) if is_lost else self._lost.discard(record.ref)
-        return tuple(self.made.note(record.ref, owner))
+        return tuple(self.made.note(record, owner))
 
     def may_have_lost(self, owner: ObjectRef) -> bool:
         """Say whether something that can't be read may be of this owner: its name begins with the owner's."""
@@ -211,4 +210,4 @@ class Workloads:
     def owners(self) -> list[ObjectRef]:
         """Return every owner that is there, or that something is left of."""
         found = {ref for ref in self.objects if ref.plural in OWNERS}
-        return sorted(found | self.made.owners() | set(self.endpoints))
+        return sorted(found | self.made.owners() | set(self.addresses))

@@ -100,7 +100,11 @@ def _queue(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str
         yield f"spec.queue: queue {queue!r} does not exist; see: berth get queues"
     elif "*" not in namespace.spec.queues and queue not in namespace.spec.queues:
         allowed = ", ".join(namespace.spec.queues) or "none"
-        yield f"spec.queue: namespace {namespace.metadata.name} may not use queue {queue}; allowed: {allowed}"
+        name = namespace.metadata.name
+        yield (
+            f"spec.queue: namespace {name} may not use queue {queue}; allowed: {allowed}; set spec.queue to one "
+            f"that is, or an admin adds {queue} to spec.queues of namespace/{name}"
+        )
 
 
 def _priority(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:

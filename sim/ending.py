@@ -9,11 +9,13 @@ from controller.records import TaskRecord
 from controller.scheduler.filters import first_reason
 from controller.scheduler.snapshot import Room
 from controller.scheduling import NodeViews
+from controller.sealing import Sealer
 from controller.view import View
 from schemas.binding import Desired
 from schemas.keys import ObjectRef
 from schemas.state import FINISHED, TaskState
 from schemas.versioned import Versioned
+from sim.configuring import CLUSTER_PAIR
 from sim.host import is_stranger
 from store.reflector import Change
 
@@ -32,6 +34,9 @@ def check_end(world: "World") -> None:
     _check_deleted(world, view)
     _check_caches(world)
     world.invariants.owning.check_end()
+    if world.plan.workloads:
+        world.invariants.configuring.check_end()
+        world.invariants.disrupting.check_end()
 
 
 def _check_task(world: "World", view: View, record: TaskRecord) -> None:
@@ -45,15 +50,25 @@ def _check_task(world: "World", view: View, record: TaskRecord) -> None:
     if state is TaskState.RUNNING or state in FINISHED:
         return
     if state is not TaskState.PENDING:
-        world.fail(f"{record.ref} stays {state}")
+        if not _lacks_config(world, record):
+            world.fail(f"{record.ref} stays {state}")
+        return
+    if status is not None:
+        world.invariants.configuring.check_waiting(record.ref, record.spec.value.spec, status)
     fitting = _nodes_that_fit(view, record.ref, world.now)
     if fitting:
         world.fail(f"{record.ref} stays pending, though it fits on {fitting[0]}")
 
 
+def _lacks_config(world: "World", record: TaskRecord) -> bool:
+    """Say whether what a bound task takes is gone, so that its containers can't be made anew."""
+    spec = record.spec.value.spec if isinstance(record.spec, Versioned) else None
+    return spec is not None and bool(world.invariants.configuring.missing(spec))
+
+
 def _nodes_that_fit(view: View, ref: ObjectRef, now: float) -> list[str]:
     """Return the nodes that fit a waiting task, from the store alone: nothing is assumed here."""
-    inputs_of, nodes = InputsOf(view), NodeViews()
+    inputs_of, nodes = InputsOf(view, Sealer(view, CLUSTER_PAIR)), NodeViews()
     incarnation = view.cluster.value.incarnation if isinstance(view.cluster, Versioned) else 0
     for name, record in view.nodes.items():
         inputs_of.refresh_node(name, now)
@@ -81,7 +96,7 @@ def _check_containers(world: "World", view: View) -> None:
     for record in view.tasks.values():
         for versioned in record.bindings.values():
             binding = versioned.value
-            if view.is_frozen(record) or binding.desired is not Desired.RUN:
+            if view.is_frozen(record) or binding.desired is not Desired.RUN or _lacks_config(world, record):
                 continue
             if binding.binding_uid not in running and binding.spec.restart_policy == "Always":
                 world.fail(f"{record.ref} is bound to {binding.node} and does not run there")

@@ -1,9 +1,10 @@
 """A hollow host to which more happens: it loses its power, and strangers use it too."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from agent.labels import Journal, container_name
-from agent.runtime.api import ContainerInfo, Phase
+from agent.runtime.api import ContainerInfo, Create, Done, Failed, Op, Phase, Reason
 from agent.runtime.hollow import FOREVER, HollowHost
 
 STRANGER = "stranger"  # cluster label of containers that are not ours
@@ -11,7 +12,21 @@ STRANGER = "stranger"  # cluster label of containers that are not ours
 
 @dataclass(slots=True)
 class SimHost(HollowHost):
-    """`strangers` are ids of containers that no agent may touch."""
+    """hinders: why a container can't be created from what its binding carries, "" if it can."""
+
+    hinders: Callable[[Create], str] = lambda _: ""
+
+    def perform(self, op: Op) -> Done | Failed:
+        """Do `op` now; what a container is to be given is put together first, as on a real host."""
+        why = self.hinders(op) if isinstance(op, Create) and not op.journal.is_sandbox else ""
+        if why:
+            return Failed(op, Reason.CREATE_CONTAINER_CONFIG_ERROR, why)
+        return HollowHost.perform(self, op)  # super() knows nothing of the class that slots made
+
+    def find(self, container_id: str) -> ContainerInfo | None:
+        """Return a container as it is now."""
+        found = self._containers.get(container_id)
+        return found.info if found is not None else None
 
     def power_off(self) -> None:
         """End everything that runs, as a crash of the host does; nobody is told."""

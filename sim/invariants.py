@@ -1,7 +1,8 @@
 """What must hold after every step, whatever fails; checked against the store and the hosts, never against caches.
 
 of each transaction   a deposed leader's or agent's write never lands; nobody plans on a state older than its own
-                      writes; a binding is stopped only for its reason; an epoch is never used twice
+                      writes; a binding is stopped only for its reason; an epoch is never used twice; no task is
+                      collected that has not ended
 of the store          no node over its allocatable; no port or device granted twice; one current binding a task
 of the hosts          never two running copies of an exactlyOne task; nobody else's container is touched; no
                       container is stopped that should run
@@ -13,13 +14,19 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from schemas.binding import Binding, Desired, StopReason
-from schemas.keys import BindingKey, Family, Keys, StatusKey, TaskReportKey, task_ref
+from schemas.keys import BindingKey, Family, Keys, SpecKey, StatusKey, TaskReportKey, task_ref
+from schemas.owned import Owned
 from schemas.report import Heartbeat, NodeReport, TaskReport
 from schemas.state import TaskState
 from schemas.status import TaskStatus
 from schemas.task import template_hash
+from sim.configuring import Configuring
+from sim.disrupting import Disrupting
+from sim.ordering import Ordering
 from sim.owning import Owning
+from sim.running import Running
 from sim.store import Observer, applied_ops, failed_txns, puts_of
+from sim.stored import Stored
 from store.api import Delete, KeyValue, Put, Txn, TxnResult
 from store.codec import Unreadable, decode, uid_of
 from store.memory import MemoryStore
@@ -54,6 +61,8 @@ class Claim:
 
 class Processes(Protocol):
     """What the invariants ask of the world."""
+
+    now: float
 
     @property
     def is_mending(self) -> bool: ...
@@ -95,11 +104,14 @@ class Invariants(Observer):
         self._store = store  # an admin's own client: it never fails
         self._keys = keys
         self._world = world
-        self._parsed: dict[tuple[str, int], object] = {}
+        self._stored = Stored(lambda: self._store, keys)
         self._last_writer: dict[str, tuple[str, int]] = {}
         self._lost_replies: set[str] = set()
         self.history = _History()
-        self.owning = Owning(lambda: self._store, keys, world.fail)
+        self.owning = Owning(self._stored, Running(self._stored, world.fail), world.fail, lambda: world.now)
+        self.disrupting = Disrupting(self._stored, world.fail, lambda: world.now)
+        self.configuring = Configuring(self._stored, world.fail)
+        self.ordering = Ordering(world.fail, self.history.spec_of.get)
 
     # Of each transaction
 
@@ -132,11 +144,22 @@ class Invariants(Observer):
                     self._check_removal(bindings.get(op.key))
             if isinstance(op, Put) and b"HostPortTaken" in op.value and claim.kind == "agent":
                 self.history.port_taken.add(TaskReport.model_validate_json(op.value).binding_uid)
+            if isinstance(op, Put) and isinstance(self._keys.parse(op.key), TaskReportKey):
+                self.owning.note_report(TaskReport.model_validate_json(op.value))
         if claim.kind == "controller":
+            for op in ops:
+                if isinstance(op, Delete):
+                    self._check_collected(op, result.revision)
             self.owning.after_txn(ops)
+            self._check_disruptions(ops, bindings)
         self._check_own_conflicts(process, txn, result)
         for op in ops:
             self._last_writer[op.key] = (claim.life, result.revision)
+
+    def _check_disruptions(self, ops: tuple[Put | Delete, ...], bindings: dict[str, KeyValue]) -> None:
+        if self.owning.has_workloads:
+            before = {key: self._stored.parse(Binding, kv) for key, kv in bindings.items()}
+            self.disrupting.after_txn(ops, before, trusted=not self._world.is_mending)
 
     def _check_writer(self, process: str, claim: Claim, entitled: bool, op: Put | Delete) -> None:
         family = op.key.removeprefix(self._keys.root).split("/")[0]
@@ -181,8 +204,12 @@ class Invariants(Observer):
     ) -> None:
         new = Binding.model_validate_json(op.value)
         self._check_epoch(new)
+        is_new = new.binding_uid not in self.history.site_of
         self.history.note(new)
+        if is_new and new.desired is not Desired.STOP and not self._world.is_mending:
+            self.configuring.check_binding(new)
         if new.desired is Desired.STOP:
+            self.ordering.told(new.binding_uid, self._world.now)
             old = self._parse(Binding, before)
             if (
                 isinstance(old, Binding)
@@ -199,6 +226,26 @@ class Invariants(Observer):
         report = self._report_of(binding)
         if report is None or not report.final:
             self._world.fail(f"the binding of {binding.name} was removed before its final report")
+
+    def _check_collected(self, op: Delete, revision: int) -> None:
+        """A task that nobody asked to go has ended, with all its bindings, when it is removed with its spec."""
+        parsed = self._keys.parse(op.key)
+        if not isinstance(parsed, SpecKey) or parsed.ref.plural != "tasks" or self._world.is_mending:
+            return
+        ref = parsed.ref
+        spec = self._before(self._keys.spec(ref), revision)
+        if spec is None or self._before(self._keys.request(ref, "delete"), revision) is not None:
+            return
+        status = self._parse(TaskStatus, self._before(self._keys.status(ref), revision))
+        if not isinstance(status, TaskStatus) or status.state not in (TaskState.SUCCEEDED, TaskState.FAILED):
+            self._world.fail(f"{ref} was removed, though nobody asked for that and it has not ended")
+        if self._before(self._keys.owned(ref), revision) is not None:
+            self._world.fail(f"{ref} was collected, though it has an owner")
+
+    def _before(self, key: str, revision: int) -> KeyValue | None:
+        """Return what stood at `key` before the transaction that made `revision`."""
+        kvs = self._store.list(key, revision - 1).kvs
+        return next((kv for kv in kvs if kv.key == key), None)
 
     def _check_epoch(self, binding: Binding) -> None:
         place = (binding.task_uid, binding.epoch)
@@ -218,7 +265,7 @@ class Invariants(Observer):
         report = self._report_of(binding)
         match binding.reason:
             case StopReason.DELETED:
-                true = spec is None or deleting or not same
+                true = deleting or (not same and not self._is_owned(binding))
             case StopReason.SUPERSEDED:
                 changed = isinstance(raw, dict) and template_hash(raw["spec"]) != binding.template_hash
                 true = changed or not same or self._status_names_other(ref, binding)
@@ -234,6 +281,10 @@ class Invariants(Observer):
             self._world.fail(
                 f"binding of {binding.name} was told to stop as {binding.reason}, which is not so"
             )
+
+    def _is_owned(self, binding: Binding) -> bool:
+        owned = self._stored.read(Owned, self._keys.owned(task_ref(binding.namespace, binding.name)))
+        return owned is not None and owned.metadata.uid == binding.task_uid
 
     def _status_names_other(self, ref: Any, binding: Binding) -> bool:
         status = self._parse(TaskStatus, self._store.get(self._keys.status(ref)).kv)
@@ -253,15 +304,8 @@ class Invariants(Observer):
 
     def _parse(self, model: type[Any], kv: KeyValue | None) -> object:
         """Return the parsed value, Unreadable, or None; each revision is parsed once."""
-        if kv is None:
-            return None
-        place = (kv.key, kv.mod_revision)
-        if place not in self._parsed:
-            try:
-                self._parsed[place] = model.model_validate_json(kv.value)
-            except ValueError as error:
-                self._parsed[place] = Unreadable(kv.key, None, str(error), kv.mod_revision)
-        return self._parsed[place]
+        found: object = self._stored.slot(model, kv)
+        return found
 
     def check_store(self, *, recovering: bool) -> None:
         """Check grants and bindings as they are stored."""
@@ -285,6 +329,8 @@ class Invariants(Observer):
                 self._world.fail(f"task {uid} has {count} current bindings")
         self._check_statuses()
         self.owning.check_store()
+        if self.owning.has_workloads:
+            self.disrupting.look()
 
     def _check_node(self, node: str, bindings: list[Binding]) -> None:
         report = self._parse(NodeReport, self._store.get(self._keys.node_report(node)).kv)
@@ -353,7 +399,8 @@ class Invariants(Observer):
     def rewound(self, store: MemoryStore) -> None:
         """History went back: revisions are used again, and so may be epochs that nobody remembers."""
         self._store = store
-        self._parsed.clear()
+        self._stored.forget()
+        self.disrupting.rewound()
         self._last_writer.clear()
         self.history.epochs.clear()
-        self.owning.was_rewound = True
+        self.owning.rewound()

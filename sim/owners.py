@@ -1,12 +1,14 @@
-"""People who keep workloads in the simulation: they make, change, scale and delete Deployments, DaemonSets and Jobs."""
+"""People who keep workloads in the simulation: they make, change, scale, delete and abandon Deployments and others."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.keys import Family, Keys, ObjectRef, OwnedKey
 from schemas.owned import Owned
 from schemas.request import DeleteRequest
+from sim.templates import labelled, template, varied
 from store import objects
 from store.api import Delete, Put, Txn
 from store.codec import decode, encode
@@ -18,16 +20,22 @@ KINDS = {"deployments": "Deployment", "daemonsets": "DaemonSet", "jobs": "Job"}
 
 @dataclass(slots=True)
 class Operators:
-    """`uids`: of every object they wrote, with its kind and name."""
+    """`uids`: of every object they wrote, with its kind and name.
+
+    on_leave: told the uid of an owner that is to leave its tasks behind; on_delete: of a task that is to go.
+    """
 
     store: MemoryStore
     keys: Keys
     rng: random.Random
+    on_leave: Callable[[str], None]
+    on_delete: Callable[[str], None]
     uids: dict[str, ObjectRef] = field(default_factory=dict)
 
     def act(self) -> str:
         """Do one random thing; return what it was."""
         actions = [self._apply, self._apply, self._apply, self._delete, self._delete_spec, self._delete_task]
+        actions += [self._delete_left]
         return self.rng.choice(actions)()
 
     def _any(self) -> ObjectRef:
@@ -63,13 +71,12 @@ class Operators:
                 ["hollow/exit-0-after-20s", "hollow/exit-0-after-20s", "hollow/exit-3-after-5s"]
             )
             counts = {"completions": rng.randint(1, 4), "parallelism": rng.randint(1, 3), "backoffLimit": 2}
-            return {**counts, "template": _template(image, restartPolicy="Never")}
-        template = _template(
-            "demo", grace=f"{rng.randint(2, 5)}s", restartBackoff={"initial": "2s", "max": "5s"}
-        )
+            return {**counts, "template": template(image, restartPolicy="Never")}
+        plain = template("demo", grace=f"{rng.randint(2, 5)}s", restartBackoff={"initial": "2s", "max": "5s"})
+        made = varied(rng, plain, ref.name) if rng.random() < 0.6 else labelled(plain, ref.name)
         if ref.plural == "daemonsets":
-            return {"template": template}
-        spec = {"replicas": rng.randint(0, 4), "template": template}
+            return {"template": made}
+        spec = {"replicas": rng.randint(0, 4), "template": made}
         if rng.random() < 0.3:
             spec["strategy"] = {"type": "Recreate"}
         return spec
@@ -90,9 +97,11 @@ class Operators:
         if not live or self.rng.random() < 0.5:
             return "looks on"
         ref, uid = self.rng.choice(live)
-        how: Any = self.rng.choice(["background", "foreground"])
+        how: Any = self.rng.choice(["background", "foreground", "orphan", "orphan"])
+        if how == "orphan":
+            self.on_leave(uid)
         self._put(self.keys.request(ref, "delete"), DeleteRequest(uid=uid, cascade=how).to_json())
-        return f"deletes {ref} in the {how}"
+        return f"deletes {ref} with --cascade={how}"
 
     def _delete_spec(self) -> str:
         live = self._live()
@@ -110,14 +119,22 @@ class Operators:
         parsed = self.keys.parse(kv.key)
         assert isinstance(parsed, OwnedKey)
         uid = Owned.model_validate_json(kv.value).metadata.uid
+        self.on_delete(uid)
         self._put(self.keys.request(parsed.ref, "delete"), DeleteRequest(uid=uid).to_json())
         return f"deletes {parsed.ref}"
 
+    def _delete_left(self) -> str:
+        """Delete one of the tasks that were left behind."""
+        kvs = self.store.list(f"{self.keys.root}spec/default/tasks/").kvs
+        found = [raw["metadata"] for kv in kvs if isinstance(raw := decode(kv), dict) and "metadata" in raw]
+        left = [each for each in found if not each["uid"].startswith("task-")]
+        if not left:
+            return "looks on"
+        each = self.rng.choice(left)
+        self.on_delete(each["uid"])
+        request = self.keys.request(ObjectRef("tasks", "default", each["name"]), "delete")
+        self._put(request, DeleteRequest(uid=each["uid"]).to_json())
+        return f"deletes {each['name']}, which was left behind"
+
     def _put(self, key: str, value: dict[str, Any]) -> None:
         self.store.txn(Txn((), (Put(key, encode(value)),)))
-
-
-def _template(image: str, **spec: Any) -> dict[str, Any]:
-    resources = {"requests": {"cpu": "100m", "memory": "16Mi"}}
-    container = {"name": "main", "image": image, "resources": resources, "ports": [{"containerPort": 80}]}
-    return {"spec": {"containers": [container], "grace": "3s", **spec}}

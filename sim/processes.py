@@ -12,11 +12,14 @@ from typing import Protocol
 from agent.assembly import Agent, Settings, assemble
 from agent.identity import Identity, IdentityKeeper
 from agent.resources import NodeFacts
-from agent.runtime.api import ContainerInfo, Kill, Observation, Op, Stop
+from agent.runtime.api import ContainerInfo, Observation, Op
 from agent.runtime.hollow import Fault, HollowRuntime
 from controller.manager import Controller, ControllerSettings
+from controller.reconcilers.collection import FinishedPolicy
 from controller.scheduler.schedule import Policy
 from controller.source import Random
+from sealing.keys import KeyPair
+from sim.asking import SimAsker, Wellness
 from sim.host import SimHost
 from sim.invariants import Claim
 from sim.store import NetworkStore
@@ -25,6 +28,9 @@ from store.loop import Actor
 
 StoreFor = Callable[[str, int], NetworkStore]
 """Returns a new client of the store: (process name, highest revision seen before) -> store."""
+
+QUICKLY = FinishedPolicy(ttl_s=20.0, keep=2)  # so that some tasks go in most stories
+KEEP_DEAD_S = 5.0
 
 
 class Process(Protocol):
@@ -59,9 +65,11 @@ class ControllerProcess:
     connect: StoreFor
     random_source: Random
     policy: Policy
+    key_pair: KeyPair | None = None
     controller: Controller | None = None
     store: NetworkStore | None = None
     saw_rewind: bool = False
+    finished: FinishedPolicy = field(default_factory=FinishedPolicy)
 
     @property
     def is_up(self) -> bool:
@@ -73,7 +81,9 @@ class ControllerProcess:
 
     def start(self, now: float) -> None:
         self.store = self.connect(self.name, 0)
-        settings = ControllerSettings(identity=self.name, policy=self.policy)
+        settings = ControllerSettings(
+            identity=self.name, policy=self.policy, key_pair=self.key_pair, finished=self.finished
+        )
         self.controller = Controller(self.store, settings, self.random_source, saw_rewind=self.saw_rewind)
 
     @property
@@ -138,9 +148,12 @@ class AgentProcess:
     host: SimHost
     facts: NodeFacts
     rng: random.Random
-    on_stop: Callable[["AgentProcess", Stop | Kill], None]
+    on_op: Callable[["AgentProcess", Op], None]
     new_uid: Callable[[], str]
     faults: Callable[[Op, float], Fault]
+    wellness: Wellness
+    public_key: str | None = None
+    keep_dead_s: float = float("inf")
     agent: Agent | None = None
     store: NetworkStore | None = None
     runtime: Tap | None = None
@@ -170,9 +183,20 @@ class AgentProcess:
         self.store = self.connect(self.name, self.identity.highest_revision)
         self.runtime = Tap(HollowRuntime(self.host, node=self.name, faults=self.faults), self._look)
         self.instance = self.new_uid()
-        settings = Settings(node=self.name, facts=lambda _root: self.facts)
+        settings = Settings(
+            node=self.name,
+            facts=lambda _root: self.facts,
+            public_key=self.public_key,
+            keep_dead_s=self.keep_dead_s,
+        )
         self.agent = assemble(
-            self.store, self.runtime, self.keeper, settings, instance=self.instance, now=now
+            self.store,
+            self.runtime,
+            self.keeper,
+            settings,
+            instance=self.instance,
+            now=now,
+            asker=SimAsker(self.wellness, self.host.find),
         )
         self.down_since = None
 
@@ -180,8 +204,7 @@ class AgentProcess:
         self.identity = identity
 
     def _look(self, op: Op) -> None:
-        if isinstance(op, Stop | Kill):
-            self.on_stop(self, op)
+        self.on_op(self, op)
 
     def crash(self, now: float) -> None:
         """The process dies; operations on their way may still be carried out by the runtime."""

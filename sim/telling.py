@@ -23,19 +23,32 @@ def tell_op(op: Put | Delete, keys: Keys) -> str:
             return _report(value)
         case StatusKey(ref) if ref.plural == "tasks":
             return f"says {ref.name} is {value['state']} on {value.get('node') or 'no node'} {_reason(value)}"
-        case StatusKey(ref) if ref.plural in OWNERS:
+        case StatusKey(ref) if ref.plural in OWNERS or ref.plural == "disruptionbudgets":
             known = {name: value[name] for name in _SHOWN if value.get(name)}
             return f"says {ref} has {known}"
         case StatusKey(ref):
             ready = [c for c in value.get("conditions", ()) if c["type"] == "Ready"]
-            return f"says {ref} is ready: {ready[0]['status'] if ready else '?'} {_reason(ready[0])}"
+            told = (
+                f"says {ref} is ready: {ready[0]['status']} {_reason(ready[0])}"
+                if ready
+                else f"says {ref} is"
+            )
+            return f"{told} {_drain(value)}".strip()
         case NodeReportKey(node):
             return f"reports {node}: incarnation {value['incarnation']}, rewound from {value['rewoundFrom']}"
         case _:
             return f"writes {op.key}"
 
 
-_SHOWN = ("replicas", "readyReplicas", "revision", "current", "ready", "active", "succeeded", "failed")
+def _drain(value: dict[str, Any]) -> str:
+    drain = value.get("drain")
+    return f"(of the drain {drain['count']} left: {drain['left']})" if drain else ""
+
+
+_SHOWN = (
+    *("replicas", "readyReplicas", "revision", "current", "ready", "active", "succeeded", "failed"),
+    *("lastScheduleTime", "expected", "healthy", "desiredHealthy"),
+)
 
 
 def _reason(value: dict[str, Any]) -> str:

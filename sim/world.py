@@ -12,18 +12,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.labels import Journal
+from agent.probes import ProbeKind
 from agent.resources import NodeFacts
-from agent.runtime.api import Create, Kill, Op, Stop
+from agent.runtime.api import Create, Kill, Op, Reason, Start, Stop
 from agent.runtime.hollow import Behaviour, Fault, script_of_image
+from controller.reconcilers.collection import FinishedPolicy
 from controller.scheduler.schedule import Policy
 from controller.source import Random
 from schemas.keys import Keys, cluster_ref
+from schemas.roles import Role
+from sim.asking import Wellness
+from sim.configuring import CLUSTER_PAIR, NODE_PAIRS
 from sim.ending import check_end
 from sim.host import SimHost, is_stranger
 from sim.invariants import Claim, Invariants, InvariantViolated
+from sim.keepers import Keepers
 from sim.owners import Operators
 from sim.people import FLAKY, People
-from sim.processes import AgentProcess, ControllerProcess, Process
+from sim.processes import KEEP_DEAD_S, QUICKLY, AgentProcess, ControllerProcess, Process
 from sim.store import Crashed, Faults, NetworkStore
 from sim.story import Story
 from sim.telling import tell_op
@@ -36,6 +42,8 @@ ROUNDS = 150  # with troubles; then the cluster is healed and comes to rest
 REST_ROUNDS = 2000
 PEOPLE_ACT = 0.3  # probability a round
 OPERATORS_ACT = 0.15
+KEEPERS_ACT = 0.2
+ENDS_UNDER_DRAIN = 0.5  # probability that a node is left under drain in the end
 TROUBLE_COMES = 0.08
 FLAKY_ATTEMPTS = 2
 PACE_S = (0.01, 0.2, 0.5, 1.0, 3.0)  # between two rounds
@@ -49,12 +57,16 @@ IDLE_S = 320.0  # a cluster at rest writes nothing for this long
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run does: how long, which troubles it has, and whether people keep workloads besides tasks."""
+    """What a run does: how long, which troubles it has, and whether people keep workloads besides tasks.
+
+    collects: finished tasks and dead containers go within seconds.
+    """
 
     rounds: int = ROUNDS
     troubles: bool = True
     rewinds: bool = True
     workloads: bool = False
+    collects: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,8 @@ class _Drawn:
     runtime: random.Random
     ids: random.Random
     operators: random.Random
+    keepers: random.Random
+    probes: random.Random
 
     @classmethod
     def of(cls, seed: int) -> "_Drawn":
@@ -96,8 +110,13 @@ class World:
         self.keys = Keys()
         self.admin = MemoryStore(lambda: self.now)
         self.people = People(self.admin, self.keys, self.dice.people)
-        self.operators = Operators(self.admin, self.keys, self.dice.operators)
         self.invariants = Invariants(self.admin, self.keys, self)
+        owning = self.invariants.owning
+        self.operators = Operators(
+            self.admin, self.keys, self.dice.operators, owning.leave, owning.given_up.add
+        )
+        values = self.invariants.configuring.values
+        self.keepers = Keepers(self.admin, self.keys, self.dice.keepers, self.people, CLUSTER_PAIR, values)
         self.controllers = [self._controller(f"c{n}") for n in (1, 2)]
         self.agents = [self._agent(f"n{n}") for n in (1, 2, 3)]
         self.processes: tuple[Process, ...] = (*self.controllers, *self.agents)
@@ -122,14 +141,27 @@ class World:
     def _controller(self, name: str) -> ControllerProcess:
         source = Random(self._uid, self._uid, self.seed)
         policy = Policy("spread" if self.seed % 2 else "binpack")
-        return ControllerProcess(name, self._connect, source, policy)
+        pair = CLUSTER_PAIR if self.plan.workloads else None
+        finished = QUICKLY if self.plan.collects else FinishedPolicy()
+        return ControllerProcess(name, self._connect, source, policy, pair, finished=finished)
 
     def _agent(self, name: str) -> AgentProcess:
         amounts = {"cpu": 4000, "memory": 2**30, "gpu": 2}
         facts = NodeFacts(amounts, amounts, devices={"gpu": ("0", "1")}, address="127.0.0.1")
         host = SimHost(lambda: self.now, script=self._behaviour)
+        host.hinders = lambda op: self.invariants.configuring.check_create(op, name)
         return AgentProcess(
-            name, self._connect, host, facts, self.dice.runtime, self._on_stop, self._uid, self._runtime_fault
+            name,
+            self._connect,
+            host,
+            facts,
+            self.dice.runtime,
+            self._on_op,
+            self._uid,
+            self._runtime_fault,
+            Wellness(self.dice.probes, lambda: self.now, lambda: self.plan.troubles and not self._healed),
+            NODE_PAIRS[name].public if self.plan.workloads else None,
+            KEEP_DEAD_S if self.plan.collects else float("inf"),
         )
 
     def _behaviour(self, op: Create) -> Behaviour:
@@ -172,6 +204,14 @@ class World:
         if not op.key.startswith(self.keys.events_range()):
             self.story.tell(self.now, process, tell_op(op, self.keys))
 
+    def _on_op(self, process: AgentProcess, op: Op) -> None:
+        """An agent asks its runtime for something."""
+        if isinstance(op, Start):
+            containers = process.host.containers()
+            self.invariants.ordering.check_start(op, containers, process.wellness, process.name)
+        elif isinstance(op, Stop | Kill):
+            self._on_stop(process, op)
+
     def _on_stop(self, process: AgentProcess, op: Stop | Kill) -> None:
         """An agent stops a container: it must have been told to, or be cut off for long enough."""
         journal = self._journal(process, op.id)
@@ -180,6 +220,11 @@ class World:
         )
         if journal is None:
             self.fail(f"{process.name} touches container {op.id}, which is not its own")
+        if isinstance(op, Stop):
+            self.invariants.ordering.check_stop(op, process.host.containers(), self.now, process.name)
+        if op.why is not None or self._is_beside_none(process, journal):
+            self._check_why(process, op)
+            return
         assert process.agent is not None
         silent_for_s = self.now - process.silent_since
         begun = op.id in self.stops_begun  # a stop that was begun with good reason is carried through
@@ -187,6 +232,23 @@ class World:
         if not begun and not self.invariants.may_stop(op.target.binding_uid, silent_for_s=silent_for_s):
             name = journal.name if journal else "?"
             self.fail(f"{process.name} stops the container of {name}, which should run")
+
+    def _is_beside_none(self, process: AgentProcess, journal: Journal | None) -> bool:
+        """Say whether a container is there for others of its task, none of which runs."""
+        if journal is None or (journal.role != Role.SIDECAR and not journal.is_sandbox):
+            return False
+        same = [c for c in process.host.running() if c.journal.binding_uid == journal.binding_uid]
+        return all(each.journal.role == Role.SIDECAR or each.journal.is_sandbox for each in same)
+
+    def _check_why(self, process: AgentProcess, op: Stop | Kill) -> None:
+        """A container of a task that goes on is stopped because a probe of it failed, or its sandbox ended."""
+        kinds = {
+            Reason.LIVENESS_PROBE_FAILED: ProbeKind.LIVENESS,
+            Reason.STARTUP_PROBE_FAILED: ProbeKind.STARTUP,
+        }
+        kind = kinds.get(op.why.reason) if op.why is not None else None
+        if kind is not None and (op.id, kind) not in process.wellness.failed:
+            self.fail(f"{process.name} restarts {op.id}, and its {kind} probe never failed")
 
     def _journal(self, process: AgentProcess, container_id: str) -> Journal | None:
         found = [c.journal for c in process.host.containers() if c.id == container_id]
@@ -413,7 +475,7 @@ class World:
         self.admin.rewind(revision)
         self.admin = self.admin.another_client()
         self.people.rewound(self.admin)
-        self.operators.store = self.admin
+        self.operators.store = self.keepers.store = self.admin
         self.invariants.rewound(self.admin)
         self.rewound_at = self.now
         self._await_mended()
@@ -457,6 +519,10 @@ class World:
         self.people.repair_all()
         for agent in self.agents:
             self.admin.txn(Txn((), (Delete(self.keys.spec(cluster_ref("nodes", agent.name))),)))
+        if self.plan.workloads:
+            drain = self.dice.keepers.random() < ENDS_UNDER_DRAIN
+            for told in self.keepers.settle(drain=drain):
+                self.story.tell(self.now, "keeper", told)
 
     def rest(self) -> None:
         """Run until nothing was written for IDLE_S; fail if that never comes."""
@@ -494,6 +560,8 @@ def run(seed: int, plan: Plan | None = None) -> Result:
                 world.story.tell(world.now, "person", world.people.act())
             if world.plan.workloads and world.dice.operators.random() < OPERATORS_ACT:
                 world.story.tell(world.now, "operator", world.operators.act())
+            if world.plan.workloads and world.dice.keepers.random() < KEEPERS_ACT:
+                world.story.tell(world.now, "keeper", world.keepers.act())
             if world.plan.troubles and world.dice.trouble.random() < TROUBLE_COMES:
                 world.trouble()
             world.round()

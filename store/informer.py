@@ -98,6 +98,12 @@ class Informer:
         """Return when to step again if nothing notifies earlier: to retry, to notice silence, to resync."""
         return max(now, min((each.next_step_at(now) for each in self._reflectors), default=now))
 
+    def wrote(self, key: str, revision: int) -> None:
+        """Note a write of this process that was answered, from any thread: a list that lacks it tells of a rewind."""
+        for reflector in self._reflectors:
+            if reflector.covers(key):
+                reflector.wrote(key, revision)
+
     def relist(self) -> None:
         """Have the next step list again: for an owner that must know more than its watch has told."""
         for reflector in self._reflectors:

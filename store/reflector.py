@@ -82,6 +82,7 @@ class Reflector:
         self._resync_at = 0.0
         self._last_life = 0.0
         self._failures = 0
+        self._written: dict[str, int] = {}  # key -> revision of an own write that the cache does not show yet
         self.prefix = prefix
         self.revision = 0
         self.retry_at: float | None = None
@@ -126,6 +127,10 @@ class Reflector:
         """There is something to do at once: nothing has been listed, or it is to be listed again."""
         return self._watch is None and self.retry_at is None
 
+    def wrote(self, key: str, revision: int) -> None:
+        """Note an own write that was answered: whatever is listed later shows it, or something newer."""
+        self._written[key] = revision
+
     def close(self) -> None:
         if self._watch is not None:
             self._watch.close()
@@ -168,7 +173,7 @@ class Reflector:
         """Raise Rewound if the store went back in time, as a watch of rewound history is silent at best.
 
         It did if a linearizable reply is below what the cache reflects; and, when it has caught up since, if a
-        key is older than the cache knows it, or another at the same revision.
+        key is older than the cache knows it, or than an own write of it, or another at the same revision.
         """
         if revision < self.revision:
             raise Rewound(self.revision, revision)
@@ -176,6 +181,9 @@ class Reflector:
             known = self._cache.get(key)
             if known is not None and (kv.mod_revision < known.mod_revision or _contradict(kv, known)):
                 raise Rewound(known.mod_revision, kv.mod_revision)
+        for key, written_at in self._written.copy().items():
+            if key in found and found[key].mod_revision < written_at <= revision:
+                raise Rewound(written_at, found[key].mod_revision)
 
     def _drain(self, watch: Watch, now: float, changes: list[Change]) -> None:
         for _ in range(MAX_POLLS):
@@ -195,6 +203,8 @@ class Reflector:
                 self.revision = event.mod_revision
 
     def _apply(self, key: str, kv: KeyValue | None, changes: list[Change]) -> None:
+        if kv is None or kv.mod_revision >= self._written.get(key, 0):
+            self._written.pop(key, None)
         change = self._cache.replace(key, kv)
         if change is not None:
             changes.append(change)

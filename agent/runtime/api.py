@@ -213,6 +213,16 @@ class OomSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomWanted:
+    """The disk is filling up: of these containers, which are dead, those that nothing has need of are to go.
+
+    It replaces what was said before; nobody is named when there is room again.
+    """
+
+    ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class RuntimeUp:
     """The runtime answers; `containers` are all that carry this node's label, dead ones included.
 
@@ -234,7 +244,7 @@ class RuntimeDown:
     error: str
 
 
-Observation = Done | Failed | ContainerSeen | ContainerGone | OomSeen | RuntimeUp | RuntimeDown
+Observation = Done | Failed | ContainerSeen | ContainerGone | OomSeen | RoomWanted | RuntimeUp | RuntimeDown
 
 
 def publishes(op: Create, port: GrantedPort) -> bool:

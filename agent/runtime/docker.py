@@ -127,6 +127,10 @@ class DockerRuntime:
             found.append(self._out.popleft())
         return tuple(found)
 
+    def tell(self, observation: Observation) -> None:
+        """Add what somebody else observed, from any thread."""
+        self._emit(observation)
+
     def next_due(self) -> float | None:
         return None
 

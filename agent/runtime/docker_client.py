@@ -5,6 +5,7 @@ Only modules named `docker*` import the SDK. Every call has a timeout.
 
 import socket
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,11 @@ def _knock(path: str) -> None:
             probe.connect(path)
         except OSError as error:
             raise OSError(f"no Docker Engine answers at {path}: {error.strerror}") from error
+
+
+def tells_removal(error: Exception) -> bool:
+    """Say whether the engine refuses because the container is gone, or "dead or marked for removal"."""
+    return isinstance(error, APIError) and error.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
 
 def words(error: APIError) -> str:

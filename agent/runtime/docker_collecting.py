@@ -1,20 +1,39 @@
-"""Removes images from the engine when its disk fills up: what may go is decided in `agent.collecting`."""
+"""Makes room when the engine's disk fills up: what may go is decided in `agent.collecting`.
+
+    look -> dead containers, the longest dead first --RoomWanted--> core, whose state machine removes what may go
+         -> what they leave to do: images, removed here
+
+Whoever was named and is still there at the next look is needed for something, and is not counted on again.
+"""
 
 import logging
+import os
 import shutil
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
+from typing import Any
 
 from docker.errors import APIError, NotFound
 
-from agent.collecting import DiskUse, ImagePolicy, PulledImage, is_too_full, to_remove
+from agent.collecting import (
+    DeadContainer,
+    DiskUse,
+    ImagePolicy,
+    PulledImage,
+    after,
+    dead_to_remove,
+    is_too_full,
+    to_remove,
+)
+from agent.labels import NODE
 from agent.pulled import PulledImages
-from agent.runtime.api import Done, Pull
+from agent.runtime.api import Done, Observation, Pull, RoomWanted
 from agent.runtime.docker_client import RUNTIME_SILENT, Client, DockerOptions, connect, words
 from agent.runtime.docker_images import Result, pull_image
+from agent.runtime.docker_parse import container_info
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +66,8 @@ def pull_noted(client: Client, op: Pull, options: DockerOptions) -> Result:
     return result
 
 
-class ImageCollector:
-    """Looks once a minute, in a thread of its own; `look` is one look."""
+class DiskCollector:
+    """Looks once a minute, in a thread of its own; `look` is one look. tell: to the core of this node's agent."""
 
     def __init__(
         self,
@@ -57,11 +76,13 @@ class ImageCollector:
         policy: ImagePolicy,
         needed: Needed,
         clock: Callable[[], float],
+        tell: Callable[[Observation], None] = lambda _: None,
     ) -> None:
         self._options, self._pulled, self._policy = options, pulled, policy
-        self._needed, self._clock = needed, clock
+        self._needed, self._clock, self._tell = needed, clock, tell
+        self._asked: frozenset[str] = frozenset()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="images", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="disk", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -75,26 +96,47 @@ class ImageCollector:
             try:
                 self.look()
             except RUNTIME_SILENT as error:
-                log.warning("images not collected error=%s", error)
+                log.warning("no room made error=%s", error)
             except Exception:  # the loop's border
-                log.exception("images not collected")
+                log.exception("no room made")
 
     def look(self) -> tuple[str, ...]:
-        """Remove what is to go; return the names. Raises RUNTIME_SILENT errors."""
-        bound, images = self._needed(), self._pulled.all()
-        if bound is None or not images:
+        """Make room if there is too little; return the names of images removed. Raises RUNTIME_SILENT errors."""
+        bound = self._needed()
+        if bound is None:
             return ()
         with closing(connect(self._options)) as client:
-            held = client.containers(all=True)
-            needed = bound | {each["ImageID"] for each in held} | {each["Image"] for each in held}
-            in_use = {each.name for each in images if each.name in needed or each.id in needed}
-            self._pulled.used(in_use, self._clock())
             disk = self._disk(client)
-            if not is_too_full(disk, self._policy):
-                return ()
-            sized = tuple(_sized(client, each) for each in self._pulled.all())
-            chosen = to_remove(sized, disk, self._policy, self._clock(), needed=needed)
-            return tuple(each.name for each in chosen if self._remove(client, each))
+            if is_too_full(disk, self._policy):
+                disk = after(disk, self._name_dead(client, disk))
+            elif self._asked:
+                self._want(frozenset())
+            return self._images_away(client, disk, bound) if self._pulled.all() else ()
+
+    def _name_dead(self, client: Client, disk: DiskUse) -> int:
+        """Name dead containers to the core; return how many bytes that will free, as far as one knows."""
+        found = _dead(client, self._options)
+        left = self._asked & {each.id for each in found}
+        chosen = dead_to_remove([each for each in found if each.id not in left], disk, self._policy)
+        self._want(left | {each.id for each in chosen})
+        if chosen:
+            log.info("room wanted dead_containers=%d reason=disk is filling up", len(chosen))
+        return sum(each.size_bytes for each in chosen)
+
+    def _want(self, ids: frozenset[str]) -> None:
+        self._asked = ids
+        self._tell(RoomWanted(ids))
+
+    def _images_away(self, client: Client, disk: DiskUse, bound: frozenset[str]) -> tuple[str, ...]:
+        held = client.containers(all=True)
+        needed = bound | {each["ImageID"] for each in held} | {each["Image"] for each in held}
+        in_use = {each.name for each in self._pulled.all() if each.name in needed or each.id in needed}
+        self._pulled.used(in_use, self._clock())
+        if not is_too_full(disk, self._policy):
+            return ()
+        sized = tuple(_sized(client, each) for each in self._pulled.all())
+        chosen = to_remove(sized, disk, self._policy, self._clock(), needed=needed)
+        return tuple(each.name for each in chosen if self._remove(client, each))
 
     def _disk(self, client: Client) -> DiskUse:
         root = client.info().get("DockerRootDir", "")
@@ -125,3 +167,25 @@ def _sized(client: Client, image: PulledImage) -> PulledImage:
     except NotFound:
         return image
     return replace(image, size_bytes=int(told.get("Size") or 0))
+
+
+def _dead(client: Client, options: DockerOptions) -> list[DeadContainer]:
+    """Return this node's dead containers, each with what it holds."""
+    filters = {"label": f"{NODE}={options.node}", "status": ["exited", "created", "dead"]}
+    found = []
+    for each in client.containers(all=True, size=True, filters=filters):
+        with suppress(NotFound):  # gone meanwhile
+            told: dict[str, Any] = client.inspect_container(each["Id"])
+            info = container_info(told)
+            if info is not None:
+                size = int(each.get("SizeRw") or 0) + _log_bytes(told)
+                found.append(DeadContainer(info.id, info.ended_at, size))
+    return found
+
+
+def _log_bytes(told: dict[str, Any]) -> int:
+    """Return the size of a container's log, 0 where the engine's files are not to be seen."""
+    try:
+        return os.stat(told.get("LogPath") or "").st_size
+    except OSError:
+        return 0

@@ -7,8 +7,15 @@ from typing import Any
 
 from agent.errors import RuntimeUnavailable
 from agent.labels import CLUSTER, from_labels
-from agent.runtime.docker_client import RUNTIME_SILENT, Client, DockerOptions, connect, list_labelled
-from agent.runtime.logs import LogQuery
+from agent.runtime.docker_client import (
+    RUNTIME_SILENT,
+    Client,
+    DockerOptions,
+    connect,
+    list_labelled,
+    tells_removal,
+)
+from agent.runtime.logs import LogQuery, NoLog, OpenLog
 
 
 class LogStream:
@@ -65,11 +72,25 @@ class DockerLogs:
         ]
         return tuple(container_id for _, container_id in sorted(found, reverse=True))
 
-    def open(self, container_id: str, query: LogQuery) -> LogStream:
-        """Open a log; it blocks its reader, not others. Raises RuntimeUnavailable."""
+    def open(self, container_id: str, query: LogQuery) -> OpenLog:
+        """Open a log; it blocks its reader, not others. Raises RuntimeUnavailable.
+
+        A container that was listed may be under removal by now: then its log is at its end, and a follower goes on
+        with the attempt that comes next.
+        """
         try:
-            return LogStream(connect(self._options), container_id, query)
+            return self._open(container_id, query)
         except RUNTIME_SILENT as error:
+            if tells_removal(error):
+                return NoLog()
             raise RuntimeUnavailable(
                 f"the log of container {container_id[:12]} can't be read: {error}"
             ) from error
+
+    def _open(self, container_id: str, query: LogQuery) -> LogStream:
+        client = connect(self._options)
+        try:
+            return LogStream(client, container_id, query)
+        except BaseException:
+            client.close()
+            raise

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from agent.errors import RuntimeRefused, RuntimeUnavailable
 from agent.runtime.docker_http import CHUNK_BYTES, Engine, Json, Reply
+from agent.runtime.exec_refusal import ENGINE_REFUSES, ExecRefusal, exec_refusal
 from agent.runtime.streams import ExecRequest, PathStat, Process
 from schemas.stream import Channel
 
@@ -98,6 +99,30 @@ class DockerProcess:
         self._writer.close()
 
 
+class ExecProcess(DockerProcess):
+    """A command. That it could not be started the engine says in its output, with 126 for whatever is wrong."""
+
+    def __init__(self, engine: Engine, reply: Reply, path: str, request: ExecRequest) -> None:
+        super().__init__(engine, reply, is_tty=request.tty, inspect=f"{path}/json", resize=f"{path}/resize")
+        self._request = request
+        self._refusal: ExecRefusal | None = None
+
+    async def read(self) -> tuple[Channel, bytes] | None:
+        """A command may print the engine's phrase, too; but one that was never started has no process."""
+        piece = await super().read()
+        if piece is None or self._refusal is not None or not piece[1].startswith(ENGINE_REFUSES):
+            return piece
+        told = await self._engine.call("GET", self._inspect)
+        if told.get("Running") or told.get("Pid"):
+            return piece
+        self._refusal = exec_refusal(piece[1].decode(errors="replace"), self._request)
+        end = "\r\n" if self._is_tty else "\n"
+        return Channel.STDERR, f"Error: {self._refusal.message}{end}".encode()
+
+    async def exit_code(self) -> int | None:
+        return await super().exit_code() if self._refusal is None else self._refusal.code
+
+
 class AttachedProcess(DockerProcess):
     """A container's main process. It goes on when the engine's own keys for detaching were typed."""
 
@@ -135,9 +160,7 @@ class DockerStreams:
         made = await self._engine.call("POST", f"/containers/{container_id}/exec", body)
         path = f"/exec/{made['Id']}"
         reply = await self._engine.hijack(f"{path}/start", {"Detach": False, "Tty": request.tty})
-        return DockerProcess(
-            self._engine, reply, is_tty=request.tty, inspect=f"{path}/json", resize=f"{path}/resize"
-        )
+        return ExecProcess(self._engine, reply, path, request)
 
     async def attach(self, container_id: str, *, stdin: bool) -> Process:
         path = f"/containers/{container_id}"

@@ -355,6 +355,10 @@ class HollowRuntime:
         self._host.unlisten(self._hear)
         self._pending.clear()
 
+    def tell(self, observation: Observation) -> None:
+        """Add what somebody else observed."""
+        self._hear(observation)
+
     def _hear(self, observation: Observation) -> None:
         if self._host.up:
             self._out.append(observation)

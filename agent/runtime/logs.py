@@ -27,6 +27,16 @@ class OpenLog(Protocol):
     def close(self) -> None: ...
 
 
+class NoLog:
+    """The log of a container that is about to be gone: nothing more comes."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 class Logs(Protocol):
     """Where logs come from. Both raise RuntimeUnavailable and RuntimeRefused."""
 

@@ -15,11 +15,15 @@ from schemas.stream import Channel
 
 @dataclass(frozen=True, slots=True)
 class ExecRequest:
-    """A command to run in a container. tty: with a terminal, on which stdout and stderr are one."""
+    """A command to run in a container. tty: with a terminal, on which stdout and stderr are one.
+
+    container: its name, for messages.
+    """
 
     command: tuple[str, ...]
     tty: bool = False
     stdin: bool = False
+    container: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from agent.errors import AgentError, RuntimeRefused, RuntimeUnavailable
 from agent.runtime.logs import Logs
-from schemas.binding import Binding
+from schemas.binding import Binding, StopReason
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
@@ -57,14 +57,27 @@ def is_token(token: str, access_hash: str) -> bool:
     return hmac.compare_digest(digest.encode(), access_hash.encode())
 
 
-def choose_attempt(attempts: tuple[str, ...], container: str, previous: bool) -> str:
-    """Return the id of the newest attempt, or of the one before. Raises Refusal 404."""
+def choose_attempt(
+    attempts: tuple[str, ...], container: str, previous: bool, binding: Binding | None = None
+) -> str:
+    """Return the id of the newest attempt, or of the one before. Raises Refusal 404.
+
+    binding: what the containers are of; one whose task has ended had containers, which are collected if none is left.
+    """
     index = 1 if previous else 0
     if len(attempts) > index:
         return attempts[index]
     if previous and attempts:
         raise Refusal(
-            404, f"container {container} has no previous attempt: it was not restarted on this node"
+            404,
+            f"container {container} has no previous attempt: it was not restarted on this node, or that attempt "
+            "was collected; the last end is in: berth describe task",
+        )
+    if binding is not None and binding.reason is StopReason.COMPLETED:
+        raise Refusal(
+            404,
+            f"the logs of container {container} are gone: task {binding.name} has ended, and its containers were "
+            f"collected; how it ended is in: berth describe task {binding.name} -n {binding.namespace}",
         )
     raise Refusal(404, f"container {container} was not created yet; see: berth describe task")
 
@@ -97,7 +110,7 @@ class Door:
         attempts = await asyncio.to_thread(
             self.logs.attempts, cluster, binding.task_uid, binding.binding_uid, name
         )
-        return choose_attempt(attempts, name, False)
+        return choose_attempt(attempts, name, False, binding)
 
 
 REFUSALS = (Refusal, RuntimeRefused, RuntimeUnavailable)

@@ -52,7 +52,7 @@ def routes(find: Find, logs: Logs) -> "list[BaseRoute]":
             chosen = (
                 choose_next(attempts, container, after)
                 if after
-                else choose_attempt(attempts, container, previous)
+                else choose_attempt(attempts, container, previous, binding)
             )
             opened = await asyncio.to_thread(logs.open, chosen, query)
         except REFUSALS as error:

@@ -34,7 +34,8 @@ def routes(door: Door, streams: Streams) -> "list[BaseRoute]":
 
     async def start(websocket: "WebSocket") -> Process:
         container_id = await door.container(websocket)
-        return await streams.exec(container_id, parse_exec(websocket.query_params.multi_items()))
+        request = parse_exec(websocket.query_params.multi_items(), websocket.path_params["container"])
+        return await streams.exec(container_id, request)
 
     async def attach(websocket: "WebSocket") -> Process:
         container_id = await door.container(websocket)
@@ -53,12 +54,13 @@ def routes(door: Door, streams: Streams) -> "list[BaseRoute]":
     ]
 
 
-def parse_exec(query: list[tuple[str, str]]) -> ExecRequest:
-    """Return what to run. Raises Refusal 400."""
+def parse_exec(query: list[tuple[str, str]], container: str) -> ExecRequest:
+    """Return what to run in the container of that name. Raises Refusal 400."""
     command = tuple(value for name, value in query if name == "command")
     if not command or not command[0]:
         raise Refusal(400, "there is no command; write it after --, as in: berth exec TASK -- ls")
-    return ExecRequest(command, tty=is_set(dict(query), "tty"), stdin=is_set(dict(query), "stdin"))
+    flags = dict(query)
+    return ExecRequest(command, is_set(flags, "tty"), is_set(flags, "stdin"), container)
 
 
 def is_set(query: Mapping[str, str], name: str) -> bool:

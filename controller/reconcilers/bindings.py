@@ -32,7 +32,7 @@ def new_binding(
 
 
 def binding_to_stop(inputs: TaskInputs, status: TaskStatus) -> Binding:
-    names = [c.name for c in status.containers] or ["unknown"]
+    names = [c.name for c in status.containers]
     return Binding(
         task_uid=status.uid,
         namespace=inputs.ref.namespace,
@@ -52,7 +52,7 @@ def binding_to_stop(inputs: TaskInputs, status: TaskStatus) -> Binding:
 
 def stop_answer(node: str, report: TaskReport, incarnation: int) -> Binding:
     """A binding that stops a container which should not be; the agent knows from labels how to stop it."""
-    names = [c.name for c in report.containers] or ["unknown"]
+    names = [c.name for c in report.containers]
     over = all(c.state is ContainerState.EXITED for c in report.containers)
     return Binding(
         task_uid=report.task_uid,
@@ -73,5 +73,6 @@ def stop_answer(node: str, report: TaskReport, incarnation: int) -> Binding:
 
 
 def _spec_of_names(names: list[str]) -> TaskSpec:
-    """A spec that is only to be stopped."""
-    return TaskSpec(containers=tuple(Container(name=name, image="unknown") for name in names))
+    """A spec that is only to be stopped. An agent's sandbox, which may be all that is left, is no container of it."""
+    own = [name for name in names if not name.startswith("_")] or ["unknown"]
+    return TaskSpec(containers=tuple(Container(name=name, image="unknown") for name in own))

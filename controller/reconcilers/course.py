@@ -108,8 +108,14 @@ def replicas_of(inputs: DeploymentInputs, wanted_hash: str, now: float) -> tuple
     """Return the tasks that count: neither leaving nor finished."""
     assert inputs.spec is not None
     min_ready_s = inputs.spec.value.spec.min_ready_seconds
+    new = {number for number, each in inputs.revisions.items() if each.value.hash == wanted_hash}
     return tuple(
-        replica_of(task, is_new=hash_of(inputs, task) == wanted_hash, min_ready_s=min_ready_s, now=now)
+        replica_of(
+            task,
+            is_new=task.revision in new or hash_of(inputs, task) == wanted_hash,
+            min_ready_s=min_ready_s,
+            now=now,
+        )
         for task in inputs.tasks
         if not task.is_leaving and not task.is_finished
     )

@@ -5,7 +5,7 @@ time: the next comes when nothing of the one before runs on it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -13,9 +13,9 @@ from controller.reconcilers.daemonset_status import Tally, next_status
 from controller.reconcilers.owner_ending import plan_owner_ending
 from controller.reconcilers.owner_inputs import MAX_OWNED_A_PLAN, OwnedTask, OwnerInputs
 from controller.reconcilers.owner_plan import (
+    UsedNames,
     empty_plan,
     free_name,
-    names_in_use,
     outdated_requests,
     owner_of,
     removal_of,
@@ -26,7 +26,7 @@ from controller.reconcilers.plan import CreateOwned, EventNote, Intent, Plan, Pu
 from controller.reconcilers.revisions import Template, hash_of, keep_template, template_of, trim_revisions
 from controller.reconcilers.rollout import Replica, replica_of
 from controller.scheduler.filters import is_readable, matches_selector, tolerates_taints
-from controller.scheduler.snapshot import NodeView, Room
+from controller.scheduler.snapshot import NodeView, Room, Shape
 from schemas.binding import StopReason
 from schemas.owned import UNSCHEDULABLE
 from schemas.selector import share_of
@@ -113,20 +113,20 @@ def _nodes(inputs: DaemonSetInputs, spec: TaskSpec) -> tuple[frozenset[str], fro
 
     One that came before a taint stays, as NoSchedule only keeps new ones away; so it does where the node can't be read.
     """
-    fitting = {node.name for node in inputs.nodes if fits(spec, node)}
-    tolerable = {node.name for node in inputs.nodes if _may_stay(spec, node)}
+    shape = shape_of(spec.model_copy(update={"tolerations": (*spec.tolerations, _TOLERATES_CORDON)}))
+    fitting = {node.name for node in inputs.nodes if _fits(shape, node)}
+    tolerable = {node.name for node in inputs.nodes if node.name in fitting or _may_stay(shape, node)}
     return frozenset(fitting), frozenset(tolerable)
 
 
-def fits(spec: TaskSpec, node: NodeView) -> bool:
+def _fits(shape: Shape, node: NodeView) -> bool:
     """Say whether a node should have a task of this template: labels and taints, neither room nor cordon."""
-    shape = shape_of(spec.model_copy(update={"tolerations": (*spec.tolerations, _TOLERATES_CORDON)}))
-    room = Room.of(node)
+    room = Room(node)
     return not any(check(shape, room) for check in (is_readable, tolerates_taints, matches_selector))
 
 
-def _may_stay(spec: TaskSpec, node: NodeView) -> bool:
-    return not node.readable or matches_selector(shape_of(spec), Room.of(node)) is None
+def _may_stay(shape: Shape, node: NodeView) -> bool:
+    return not node.readable or matches_selector(shape, Room(node)) is None
 
 
 def _sites(inputs: DaemonSetInputs, template: Template, now: float) -> dict[str, _Site]:
@@ -218,10 +218,10 @@ def _is_free(site: _Site | None, gone: set[str]) -> bool:
     return site.kept is None and not site.too_many and not site.is_busy
 
 
-def _creations(inputs: DaemonSetInputs, template: Template, nodes: Iterable[str]) -> list[CreateOwned]:
-    if inputs.denied:
+def _creations(inputs: DaemonSetInputs, template: Template, nodes: Collection[str]) -> list[CreateOwned]:
+    if inputs.denied or not nodes:
         return []
-    used, owner, made = names_in_use(inputs), owner_of(inputs), []
+    used, owner, made = UsedNames(inputs), owner_of(inputs), []
     for node in sorted(nodes):
         name = free_name(inputs.ref.name, f"{template.number}-{node}", used)
         used.add(name)

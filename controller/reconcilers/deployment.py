@@ -6,7 +6,7 @@ be made again at any time, and a newer spec takes over a running rollout at once
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 from controller.reconcilers.course import Course, DeploymentInputs, course_of, replicas_of
@@ -15,9 +15,9 @@ from controller.reconcilers.endpoints import plan_endpoints
 from controller.reconcilers.owner_ending import plan_owner_ending
 from controller.reconcilers.owner_inputs import MAX_OWNED_A_PLAN, OwnedTask
 from controller.reconcilers.owner_plan import (
+    UsedNames,
     empty_plan,
     free_name,
-    names_in_use,
     outdated_requests,
     owner_of,
     removal_of,
@@ -58,17 +58,24 @@ class _Changes:
 def _complete_plan(inputs: DeploymentInputs, course: Course, changes: _Changes, now: float) -> Plan:
     """Add what follows from the moves: kept templates, endpoints, status, what people are told."""
     assert inputs.spec is not None
-    left = tuple(each for each in changes.before if each.task.ref.name not in changes.gone)
+    gone = changes.gone
+    left = (
+        tuple(each for each in changes.before if each.task.ref.name not in gone) if gone else changes.before
+    )
     outcome = Outcome(course, left, _created_new(inputs, course, changes), len(changes.creations))
     status = next_status(inputs, outcome, now)
-    needed = _revisions_in_use(inputs, changes) | {status.revision, status.good_revision, status.rolled_back}
+    needed = _revisions_in_use(inputs, changes, gone) | {
+        status.revision,
+        status.good_revision,
+        status.rolled_back,
+    }
     limit = inputs.spec.value.spec.revision_history_limit
     intents: list[Intent] = [
         *outdated_requests(inputs),
         *(keep_template(inputs, course.template) if course.puts_template else ()),
         *changes.removals,
         *changes.creations,
-        *plan_endpoints(inputs, changes.gone),
+        *plan_endpoints(inputs, gone),
         *trim_revisions(inputs, needed | {course.template.number}, limit),
     ]
     if status != inputs.own_status:
@@ -125,7 +132,9 @@ def _removal_of(replica: Replica, course: Course) -> RemoveOwned:
 def _creations(
     inputs: DeploymentInputs, course: Course, replicas: tuple[Replica, ...], number: int
 ) -> list[CreateOwned]:
-    used = names_in_use(inputs)
+    if number <= 0:
+        return []
+    used = UsedNames(inputs)
     revision = _revision_to_create(inputs, course, replicas)
     owner = owner_of(inputs)
     made = []
@@ -157,11 +166,9 @@ def _created_new(inputs: DeploymentInputs, course: Course, changes: _Changes) ->
     return sum(each.revision in kept or each.revision == course.revision for each in changes.creations)
 
 
-def _revisions_in_use(inputs: DeploymentInputs, changes: _Changes) -> set[int]:
-    owned = (task.owned for task in inputs.tasks if task.ref.name not in changes.gone)
-    return {each.value.revision for each in owned if each is not None} | {
-        each.revision for each in changes.creations
-    }
+def _revisions_in_use(inputs: DeploymentInputs, changes: _Changes, gone: Container[str]) -> set[int]:
+    there = {task.revision for task in inputs.tasks if task.owned is not None and task.ref.name not in gone}
+    return there | {each.revision for each in changes.creations}
 
 
 def _notes_of_moves(changes: _Changes) -> tuple[EventNote, ...]:

@@ -32,8 +32,15 @@ def plan_removal(inputs: TaskInputs, plan: Plan) -> Plan:
         return _without_ended_placement(inputs, plan)  # its owner removes it, and counts it if it is a Job's
     if inputs.spec is None and inputs.status is None and inputs.delete is None:
         return replace(plan, intents=(*plan.intents, *answered_wishes(inputs)))
-    note = EventNote("Normal", "Deleted", "stopped and removed")
-    return replace(plan, intents=(*plan.intents, RemoveObject()), events=(note,))
+    return replace(plan, intents=(*plan.intents, RemoveObject()), events=(_note(inputs),))
+
+
+def _note(inputs: TaskInputs) -> EventNote:
+    status = inputs.own_status
+    if not inputs.collected or inputs.delete is not None or status is None:
+        return EventNote("Normal", "Deleted", "stopped and removed")
+    text = f"{status.state.value} at {status.finished_at} and removed, as the controller's --finished-task options say"
+    return EventNote("Normal", "Collected", text)
 
 
 def _without_ended_placement(inputs: TaskInputs, plan: Plan) -> Plan:

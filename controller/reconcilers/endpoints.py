@@ -5,12 +5,12 @@ list in the same transaction, so that nobody is sent to a task that is told to e
 """
 
 from collections.abc import Collection
+from operator import attrgetter
 from typing import Any
 
 from controller.reconcilers.owner_inputs import OwnedTask, OwnerInputs
 from controller.reconcilers.owner_plan import owner_of
 from controller.reconcilers.plan import PutEndpoints
-from schemas.binding import Desired
 from schemas.owned import Endpoint, Endpoints
 from schemas.workload import Deployment
 
@@ -22,31 +22,29 @@ def plan_endpoints(
 
     A deployment without ports never has a list.
     """
-    found = (endpoint_of(task) for task in inputs.tasks if task.ref.name not in stopping)
-    addresses = tuple(sorted((each for each in found if each is not None), key=lambda each: each.task))
-    if inputs.endpoints is None and not addresses and not _publishes_ports(inputs):
+    before, owner = inputs.endpoints, owner_of(inputs)
+    listed = {each.task: each for each in before.value.addresses} if before is not None else {}
+    serving = (task for task in inputs.tasks if task.is_serving and task.ref.name not in stopping)
+    found = (endpoint_of(task, listed.get(task.ref.name)) for task in serving)
+    addresses = tuple(sorted((each for each in found if each is not None), key=attrgetter("task")))
+    if before is None and not addresses and not _publishes_ports(inputs):
         return ()
-    endpoints = Endpoints(owner=owner_of(inputs), addresses=addresses)
-    if inputs.endpoints is not None and inputs.endpoints.value == endpoints:
+    if before is not None and (before.value.owner, before.value.addresses) == (owner, addresses):
         return ()
-    return (PutEndpoints(inputs.ref, inputs.endpoints, endpoints),)
+    return (PutEndpoints(inputs.ref, before, Endpoints(owner=owner, addresses=addresses)),)
 
 
-def endpoint_of(task: OwnedTask) -> Endpoint | None:
-    """Return where a task is reached, None while nobody should be sent there."""
-    if not is_serving(task) or task.binding is None or task.status is None:
+def endpoint_of(task: OwnedTask, listed: Endpoint | None = None) -> Endpoint | None:
+    """Return where a task is reached, None while nobody should be sent there; the very one listed where it is right."""
+    if not task.is_serving or task.binding is None or task.status is None:
         return None
-    ip, ports = task.status.value.host_ip, task.binding.value.grants.ports
+    node, ip, ports = task.binding.value.node, task.status.value.host_ip, task.binding.value.grants.ports
     if not ip or not ports:
         return None
-    return Endpoint(task=task.ref.name, uid=task.uid, node=task.binding.value.node, ip=ip, ports=ports)
-
-
-def is_serving(task: OwnedTask) -> bool:
-    """Say whether it is ready and nobody asked it to stop."""
-    if task.ready_at is None or task.is_leaving or not task.node_is_up:
-        return False
-    return task.binding is not None and task.binding.value.desired is Desired.RUN
+    place = (task.uid, node, ip, ports)
+    if listed is not None and (listed.uid, listed.node, listed.ip, listed.ports) == place:
+        return listed
+    return Endpoint(task=task.ref.name, uid=task.uid, node=node, ip=ip, ports=ports)
 
 
 def _publishes_ports(inputs: OwnerInputs[Deployment, Any]) -> bool:

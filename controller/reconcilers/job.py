@@ -33,8 +33,8 @@ from controller.reconcilers.job_status import (
 from controller.reconcilers.owner_ending import plan_owner_ending
 from controller.reconcilers.owner_inputs import MAX_OWNED_A_PLAN, OwnedTask
 from controller.reconcilers.owner_plan import (
+    UsedNames,
     empty_plan,
-    names_in_use,
     outdated_requests,
     owner_of,
     removal_of,
@@ -192,6 +192,8 @@ def _surplus(
         )
         return tally.active, why
     wanted = min(inputs.spec.value.spec.parallelism, seen.completions - seen.succeeded)
+    if len(tally.active) <= wanted:
+        return (), ""
     in_order = sorted(tally.active, key=_worth)
     return tuple(in_order[wanted:]), "the job needs fewer tasks at a time"
 
@@ -237,10 +239,12 @@ def _creations(inputs: JobInputs, tally: Tally, seen: JobStatus, revision: PutRe
     room = inputs.spec.value.spec.parallelism - len(tally.occupying)
     missing = seen.completions - seen.succeeded - len(tally.active)
     wanted = max(min(room, missing), 0)
-    owner, used = owner_of(inputs), names_in_use(inputs)
+    if not wanted:
+        return []
+    owner, used, highest = owner_of(inputs), UsedNames(inputs), _highest_numbers(inputs)
     made = []
     for index in _next_indexes(tally, seen, wanted):
-        name = _new_name(inputs, seen, index, used)
+        name = _new_name(inputs, seen, index, highest, used)
         used.add(name)
         made.append(CreateOwned(task_named(inputs, name), owner, revision.number, index))
     return made
@@ -261,21 +265,36 @@ def _leaving_indexes(tally: Tally) -> frozenset[int]:
     return kept | {int(part[-2]) for part in parts if len(part) == 3 and part[-2].isdecimal()}
 
 
-def _new_name(inputs: JobInputs, seen: JobStatus, index: int | None, used: set[str]) -> str:
+def _highest_numbers(inputs: JobInputs) -> dict[str, int]:
+    """Return the highest number that follows each start of a name: of `sum-3-2` it is 2 after `sum-3`."""
+    found: dict[str, int] = {}
+    for task in inputs.tasks:
+        base, _, number = task.ref.name.rpartition("-")
+        if number.isdecimal():
+            found[base] = max(int(number), found.get(base, 0))
+    return found
+
+
+def _new_name(
+    inputs: JobInputs, seen: JobStatus, index: int | None, highest: dict[str, int], used: UsedNames
+) -> str:
     """Return a name that counts on from the tasks there were, so that no log is taken for that of another."""
     base = inputs.ref.name if index is None else f"{inputs.ref.name}-{index}"
-    tries = [task.ref.name.removeprefix(f"{base}-") for task in inputs.tasks]
-    highest = max((int(each) for each in tries if each.isdecimal()), default=0)
+    last = highest.get(base, 0)
     if index is None:
-        highest = max(highest, seen.collected_succeeded + seen.collected_failed + seen.collected_ignored)
-    names = (short_name(f"{base}-{number}") for number in count(highest + 1))
-    return next(name for name in names if name not in used)
+        last = max(last, seen.collected_succeeded + seen.collected_failed + seen.collected_ignored)
+    names = (short_name(f"{base}-{number}") for number in count(last + 1))
+    name = next(name for name in names if name not in used)
+    number = name.rpartition("-")[2]
+    highest[base] = int(number) if number.isdecimal() else last
+    return name
 
 
 def _notes(
     surplus: Tasks, removed: list[OwnedTask], created: list[CreateOwned], why: str
 ) -> tuple[EventNote, ...]:
-    stopped = [task.ref.name for task in surplus if task in removed]
+    gone = {task.ref.name for task in removed}
+    stopped = [task.ref.name for task in surplus if task.ref.name in gone]
     notes = []
     if stopped:
         notes.append(EventNote("Normal", "TasksStopped", f"{_few(stopped)}: {why}"))

@@ -42,7 +42,8 @@ def plan_owner_ending(inputs: OwnerInputs[Any, Any]) -> Plan:
 
 
 def _cascade(inputs: OwnerInputs[Any, Any]) -> str:
-    if inputs.spec is None or inputs.delete is None:
+    """Return how it goes: as it was asked for, also if somebody removes its key in the middle of that."""
+    if inputs.delete is None or inputs.delete.value.uid != inputs.uid:
         return "background"
     return inputs.delete.value.cascade
 

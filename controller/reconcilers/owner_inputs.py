@@ -3,13 +3,13 @@
 One shape for Deployment, DaemonSet, Job and CronJob, so that the shell builds it in one place.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from controller.reconcilers.plan import Reads
 from controller.scheduler.snapshot import NodeView
-from schemas.binding import Binding
+from schemas.binding import Binding, Desired
 from schemas.job import Job
 from schemas.keys import ObjectRef
 from schemas.owned import Endpoints, Owned, Revision
@@ -34,6 +34,11 @@ class OwnedTask:
     ready_at: seconds since 1970 at which it became ready, None while it is not. binding: the one that its
     placement names. has_ended: nothing of it runs or will run (its agent's final report, or a fenced node).
     is_deleted: a person asked to delete it. node_is_up: its node's heartbeat is there.
+
+    What follows from these is worked out once, for the plans of an owner of thousands look at each of them:
+    revision: the number of its kept template, 0 once its key is gone. is_leaving: it is being removed, by its owner
+    or because a person asked. is_serving: it is ready, and nobody
+    asked it to stop.
     """
 
     ref: ObjectRef
@@ -47,19 +52,22 @@ class OwnedTask:
     is_deleted: bool
     has_ended: bool
     node_is_up: bool
+    state: TaskState = field(init=False)
+    revision: int = field(init=False)
+    is_leaving: bool = field(init=False)
+    is_finished: bool = field(init=False)
+    is_serving: bool = field(init=False)
 
-    @property
-    def state(self) -> TaskState:
-        return self.status.value.state if self.status else TaskState.PENDING
-
-    @property
-    def is_leaving(self) -> bool:
-        """It is being removed: by its owner, or because a person asked."""
-        return self.owned is None or self.is_deleted
-
-    @property
-    def is_finished(self) -> bool:
-        return self.state in FINISHED
+    def __post_init__(self) -> None:
+        state = self.status.value.state if self.status else TaskState.PENDING
+        is_leaving = self.owned is None or self.is_deleted
+        is_to_run = self.binding is not None and self.binding.value.desired is Desired.RUN
+        is_up = self.ready_at is not None and self.node_is_up
+        object.__setattr__(self, "state", state)
+        object.__setattr__(self, "revision", self.owned.value.revision if self.owned is not None else 0)
+        object.__setattr__(self, "is_leaving", is_leaving)
+        object.__setattr__(self, "is_finished", state in FINISHED)
+        object.__setattr__(self, "is_serving", is_up and is_to_run and not is_leaving)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +87,8 @@ class OwnerInputs(Generic[O_co, S_co]):
     """All that is stored about one owner, and what it made. Nothing here is unreadable.
 
     spec: None once the owner's key is gone (a plain etcdctl del counts as a background delete).
-    revisions: number -> kept template of this owner. taken: names of tasks (for a CronJob: of jobs) of the namespace
-    that are in use by somebody else, or still by something of this owner that is on its way out.
+    revisions: number -> kept template of this owner. tasks, jobs: in order of name. taken: names of tasks (for a
+    CronJob: of jobs) of the namespace that nothing new may have; those of its own may be among them.
     nodes: for DaemonSets. denied: why admission refuses tasks of the present template, empty if it does not.
     has_unreadable: something that this owner made can't be read; then nothing is created or removed.
     owned: of a CronJob's job, which is itself owned; `spec` is composed of it then, and has its revisions.
@@ -95,7 +103,7 @@ class OwnerInputs(Generic[O_co, S_co]):
     tasks: tuple[OwnedTask, ...] = ()
     jobs: tuple[OwnedJob, ...] = ()
     endpoints: Versioned[Endpoints] | None = None
-    taken: frozenset[str] = frozenset()
+    taken: Container[str] = frozenset()
     nodes: tuple[NodeView, ...] = ()
     denied: tuple[str, ...] = ()
     has_unreadable: bool = False

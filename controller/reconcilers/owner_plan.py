@@ -71,9 +71,18 @@ def free_name(base: str, suffix: str, used: Container[str]) -> str:
     return next(name for name in names_of(base, suffix) if name not in used)
 
 
-def names_in_use(inputs: OwnerInputs[Any, Any]) -> set[str]:
-    """Return names that nothing new may have: others', and of all that this owner made and is still there."""
-    return {*inputs.taken, *(task.ref.name for task in inputs.tasks), *(job.ref.name for job in inputs.jobs)}
+class UsedNames(Container[str]):
+    """Names that nothing new may have: others', those of all that the owner made and is there, and what is added."""
+
+    def __init__(self, inputs: OwnerInputs[Any, Any]) -> None:
+        self._taken = inputs.taken
+        self._own = {task.ref.name for task in inputs.tasks} | {job.ref.name for job in inputs.jobs}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._own or name in self._taken
+
+    def add(self, name: str) -> None:
+        self._own.add(name)
 
 
 def task_named(inputs: OwnerInputs[Any, Any], name: str) -> ObjectRef:

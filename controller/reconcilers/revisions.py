@@ -40,7 +40,7 @@ def _highest(inputs: OwnerInputs[Any, Any]) -> int:
     """The highest number that was ever given, as far as anything still shows it."""
     status = inputs.own_status
     noted = (getattr(status, "revision", 0), getattr(status, "rolled_back", 0))
-    of_tasks = (task.owned.value.revision for task in inputs.tasks if task.owned is not None)
+    of_tasks = {task.revision for task in inputs.tasks}
     return max(*noted, *inputs.revisions, *of_tasks)
 
 

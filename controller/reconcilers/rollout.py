@@ -5,18 +5,21 @@ counts. Removals are decided first; what comes fits into the room that they leav
 be done now, and the same question asked of its outcome has no more to say.
 """
 
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from controller.reconcilers.endpoints import is_serving
 from controller.reconcilers.owner_inputs import OwnedTask
 from schemas.selector import share_of
 from schemas.workload import DeploymentSpec, RollingUpdate
 
 
-@dataclass(frozen=True, slots=True)
-class Replica:
-    """A task that counts: it is not leaving. `is_new`: its template is the one that is wanted."""
+class Replica(NamedTuple):
+    """A task that counts: it is not leaving. `is_new`: its template is the one that is wanted.
+
+    A plain tuple, as each plan makes one of each task.
+    """
 
     task: OwnedTask
     is_new: bool
@@ -56,44 +59,45 @@ def bounds_of(spec: DeploymentSpec) -> Bounds:
 
 def replica_of(task: OwnedTask, *, is_new: bool, min_ready_s: float, now: float) -> Replica:
     """A task is available once it has been ready for `min_ready_s` seconds."""
-    ready = is_serving(task)
+    ready = task.is_serving
     available = ready and task.ready_at is not None and task.ready_at + min_ready_s <= now
     return Replica(task, is_new, ready, available)
 
 
 def roll(replicas: Sequence[Replica], bounds: Bounds, room: int) -> Moves:
     """One step of a rolling update, or of scaling; at most `room` tasks come and go."""
-    too_many = dispensable(replicas)[: max(len(replicas) - bounds.max_total, 0)]
+    too_many = dispensable(replicas, len(replicas) - bounds.max_total)
     left = _less(replicas, too_many)
-    superfluous = dispensable(_new(left))[: max(len(_new(left)) - bounds.wanted, 0)]
+    new = _new(left)
+    superfluous = dispensable(new, len(new) - bounds.wanted)
     left = _less(left, superfluous)
-    replaced = _replaced(left, bounds)
-    remove = (*too_many, *superfluous, *replaced)[:room]
+    remove = (*too_many, *superfluous, *_replaced(left, bounds, room))[:room]
     left = _less(replicas, remove)
     create = min(bounds.wanted - len(_new(left)), bounds.max_total - len(left), room - len(remove))
     return Moves(remove, max(create, 0))
 
 
-def _replaced(replicas: Sequence[Replica], bounds: Bounds) -> tuple[Replica, ...]:
-    """Old tasks that may go now: those that are not available first, as they keep no promise.
+def _replaced(replicas: Sequence[Replica], bounds: Bounds, room: int) -> tuple[Replica, ...]:
+    """Old tasks that may go now, `room` at most: those that are not available first, as they keep no promise.
 
     New tasks that are not available yet are counted as if they never will be.
     """
     new = _new(replicas)
-    old = dispensable(each for each in replicas if not each.is_new)
+    old = tuple(each for each in replicas if not each.is_new)
     unavailable = sum(not each.is_available for each in new)
     may_go = len(replicas) - bounds.min_available - unavailable
-    idle = tuple(each for each in old if not each.is_available)[: max(may_go, 0)]
-    available = sum(each.is_available for each in replicas)
-    spare = max(available - bounds.min_available, 0) if may_go > 0 else 0
-    return (*idle, *_less(old, idle)[:spare])
+    if not old or may_go <= 0:
+        return ()
+    idle = dispensable((each for each in old if not each.is_available), min(may_go, room))
+    spare = sum(each.is_available for each in replicas) - bounds.min_available
+    return (*idle, *dispensable(_less(old, idle), min(spare, room - len(idle))))
 
 
 def recreate(replicas: Sequence[Replica], bounds: Bounds, room: int, *, others_end: bool) -> Moves:
     """All old tasks go before the first new one comes; `others_end`: some of them are still on their way out."""
-    old = dispensable(each for each in replicas if not each.is_new)
+    old = dispensable((each for each in replicas if not each.is_new), room)
     new = _new(replicas)
-    superfluous = dispensable(new)[: max(len(new) - bounds.wanted, 0)]
+    superfluous = dispensable(new, len(new) - bounds.wanted)
     remove = (*old, *superfluous)[:room]
     if old or others_end:
         return Moves(remove)
@@ -104,14 +108,14 @@ def hold(replicas: Sequence[Replica], bounds: Bounds, room: int) -> Moves:
     """While paused: keep the number, and what is there of each template; a rollout's surge may stay."""
     is_mixed = len({each.is_new for each in replicas}) > 1
     most = bounds.max_total if is_mixed else bounds.wanted
-    remove = dispensable(replicas)[: max(len(replicas) - most, 0)][:room]
+    remove = dispensable(replicas, min(len(replicas) - most, room))
     create = min(bounds.wanted - len(replicas), room - len(remove))
     return Moves(remove, max(create, 0))
 
 
-def dispensable(replicas: Iterable[Replica]) -> tuple[Replica, ...]:
-    """Return them in the order in which they go: not ready, without a node, old ones, then the youngest."""
-    return tuple(sorted(replicas, key=_worth))
+def dispensable(replicas: Iterable[Replica], most: int) -> tuple[Replica, ...]:
+    """Return the first `most` of the order in which they go: not ready, without a node, old ones, then the youngest."""
+    return tuple(heapq.nsmallest(most, replicas, key=_worth)) if most > 0 else ()
 
 
 def _worth(replica: Replica) -> tuple[bool, bool, bool, bool, int]:
@@ -126,5 +130,7 @@ def _new(replicas: Iterable[Replica]) -> tuple[Replica, ...]:
 
 
 def _less(replicas: Iterable[Replica], gone: Sequence[Replica]) -> tuple[Replica, ...]:
+    if not gone:
+        return tuple(replicas)
     names = {each.task.ref.name for each in gone}
     return tuple(each for each in replicas if each.task.ref.name not in names)

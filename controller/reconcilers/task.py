@@ -198,8 +198,8 @@ def _plan_reschedule(inputs: TaskInputs, current: Versioned[Binding], plan: Plan
     binding, health = current.value, inputs.health(current.value.node)
     if health.down_since is None or isinstance(inputs.verdict, Denied | None):
         return plan
-    if inputs.has_ended(binding) or not _is_to_leave(inputs, binding):
-        return plan
+    if inputs.has_ended(binding) or not _is_to_leave(inputs, binding) or inputs.config.reason:
+        return plan  # it has ended, keeps its logs, or could not start elsewhere for want of a ConfigMap or Secret
     if (binding.spec.exactly_one or inputs.verdict.spec.exactly_one) and not ends_by_itself(binding, health):
         return plan
     due = health.down_since + reschedule_after_s(binding.spec)

@@ -28,6 +28,7 @@ class TaskInputs:
     is_owned: its spec is composed of its owned key, and has that key's revisions; only its owner removes that key.
     endpoints: the list of ready addresses that names the task, None if none does.
     evict: somebody's wish that it moves. evicted: the decision that a binding of it ends now.
+    collected: the decision that it goes, as it has finished long ago, or too many have.
     """
 
     ref: ObjectRef
@@ -47,6 +48,7 @@ class TaskInputs:
     endpoints: Versioned[Endpoints] | None = None
     evict: Versioned[EvictRequest] | None = None
     evicted: Evicted | None = None
+    collected: bool = False
 
     @property
     def template_hash(self) -> str:
@@ -64,8 +66,8 @@ class TaskInputs:
 
     @property
     def is_terminating(self) -> bool:
-        """Asked to go, or gone already: a plain delete of the spec key counts as a wish to delete."""
-        if self.spec is None:
+        """Asked to go, to be collected, or gone already: a plain delete of the spec key counts as a wish to delete."""
+        if self.spec is None or self.collected:
             return True
         return self.delete is not None and self.delete.value.uid == self.spec.value.metadata.uid
 

@@ -78,6 +78,7 @@ class Machine:
     asker: Asker = field(default_factory=HollowAsker)
     agent: Agent | None = None
     rewinds: int = 0
+    keep_dead_s: float = float("inf")
 
     def __post_init__(self) -> None:
         self.host = HollowHost(self.world.clock)
@@ -113,7 +114,7 @@ class Machine:
         highest = self.keeper.identity.highest_revision
         store = CutStore(self.world.clock, server=self.world.server, highest_revision=highest)
         facts = NodeFacts({"cpu": 4000, "memory": 2**32}, {"cpu": 3900, "memory": 2**31})
-        settings = Settings(node=self.node, facts=lambda _: facts, keys=KEYS)
+        settings = Settings(node=self.node, facts=lambda _: facts, keys=KEYS, keep_dead_s=self.keep_dead_s)
         instance = f"instance-{next(self.world.ids)}"
         self.agent = assemble(
             store,

@@ -1,4 +1,4 @@
-"""Images that go when the disk fills up, decided purely and tried on a real engine."""
+"""Images and dead containers that go when the disk fills up, decided purely and tried on a real engine."""
 
 import io
 import json
@@ -11,9 +11,12 @@ import docker
 import pytest
 
 from agent.collecting import DiskUse, ImagePolicy, PulledImage, to_remove
+from agent.labels import to_labels
 from agent.pulled import PulledImages
+from agent.runtime.api import Observation, RoomWanted
 from agent.runtime.docker_client import DockerOptions
-from agent.runtime.docker_collecting import ImageCollector, image_id
+from agent.runtime.docker_collecting import DiskCollector, image_id
+from tests.agent.builders import make_binding, make_journal
 
 NOW = 10_000.0
 FULL = DiskUse(90, 100)
@@ -80,11 +83,11 @@ def test_only_what_was_pulled_and_nobody_needs_is_removed(
     record.note(PulledImage(pulled, image_id(client, pulled), 0.0, 0.0))
     needed = frozenset({pulled})
     options = DockerOptions(docker_host, "node", tmp_path)
-    collector = ImageCollector(options, record, ImagePolicy(0, 0, 60.0), lambda: needed, lambda: NOW)
+    collector = DiskCollector(options, record, ImagePolicy(0, 0, 60.0), lambda: needed, lambda: NOW)
     assert collector.look() == (), "a task that is bound here has need of it"
     needed = frozenset()
     assert collector.look() == (), "it was needed less than a minute ago"
-    later = ImageCollector(options, record, ImagePolicy(0, 0, 60.0), lambda: needed, lambda: NOW + 61)
+    later = DiskCollector(options, record, ImagePolicy(0, 0, 60.0), lambda: needed, lambda: NOW + 61)
     assert later.look() == (pulled,)
     assert image_id(client, pulled) == ""
     assert image_id(client, own) != "", "nobody pulled it for a task"
@@ -98,14 +101,49 @@ def test_name_that_now_means_another_image_is_left_alone(
     record = PulledImages(tmp_path)
     record.note(PulledImage(made[0], "sha256:another", 0.0, 0.0))
     options = DockerOptions(docker_host, "node", tmp_path)
-    collector = ImageCollector(options, record, ImagePolicy(0, 0, 0.0), lambda: NONE, lambda: NOW)
+    collector = DiskCollector(options, record, ImagePolicy(0, 0, 0.0), lambda: NONE, lambda: NOW)
     assert collector.look() == ()
     assert image_id(client, made[0]) != ""
     assert record.all() == ()
+
+
+@pytest.mark.docker
+def test_dead_containers_are_named_before_images_go_and_once_only(
+    docker_host: str, demo_image: str, client: docker.APIClient, node: str, tmp_path: Path
+) -> None:
+    binding = make_binding(node=node)
+    labels = [to_labels(make_journal(binding, attempt=number)) for number in (0, 1)]
+    ended, runs = (
+        str(client.create_container("berth/demo:latest", ["sh", "-c", script], labels=each)["Id"])
+        for script, each in zip(("exit 1", "sleep 60"), labels, strict=True)
+    )
+    client.start(ended)
+    client.wait(ended)
+    client.start(runs)
+    told: list[Observation] = []
+    options = DockerOptions(docker_host, node, tmp_path)
+
+    def look(collector: DiskCollector) -> Observation:
+        collector.look()
+        return told[-1]
+
+    full = DiskCollector(
+        options, PulledImages(tmp_path), ImagePolicy(0, 0), lambda: NONE, lambda: NOW, told.append
+    )
+    wanted = RoomWanted(frozenset({ended}))
+    assert look(full) == wanted
+    assert look(full) == wanted, "it stays named for as long as it is there"
+    client.remove_container(ended)
+    assert look(full) == RoomWanted(NONE)
+    roomy = DiskCollector(
+        options, PulledImages(tmp_path), ImagePolicy(100), lambda: NONE, lambda: NOW, told.append
+    )
+    roomy.look()
+    assert len(told) == 3
 
 
 def test_nothing_goes_while_it_is_not_known_what_is_bound(tmp_path: Path) -> None:
     record = PulledImages(tmp_path)
     record.note(image("a"))
     options = DockerOptions("unix:///none", "node", tmp_path)
-    assert ImageCollector(options, record, ImagePolicy(), lambda: None, lambda: NOW).look() == ()
+    assert DiskCollector(options, record, ImagePolicy(), lambda: None, lambda: NOW).look() == ()

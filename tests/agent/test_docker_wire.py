@@ -3,10 +3,9 @@
 import fcntl
 import resource
 import socket
-import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import docker
@@ -15,9 +14,8 @@ from docker.errors import APIError, ImageNotFound, NotFound
 
 from agent.runtime.docker_client import RUNTIME_SILENT
 from agent.runtime.docker_wire import WireClient, _UnixConnection
+from tests.agent.engine import VERSION, engine, reply
 from tests.agent.live import IMAGE
-
-VERSION = b'{"ApiVersion": "1.41"}'
 
 
 @pytest.fixture
@@ -81,45 +79,6 @@ def refused(work) -> tuple[type, int | None, str]:  # type: ignore[no-untyped-de
 
 
 # An engine that misbehaves
-
-
-@contextmanager
-def engine(path: Path, *answers: bytes) -> Iterator[list[bytes]]:
-    """Answer each connection's one request with the next of `answers`, and end it; yield the requests."""
-    asked: list[bytes] = []
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-
-        def serve() -> None:
-            for answer in answers:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                with connection:
-                    request = connection.recv(65536)
-                    if not request:
-                        return
-                    asked.append(request)
-                    connection.sendall(answer)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield asked
-        finally:
-            with socket.socket(
-                socket.AF_UNIX
-            ) as last:  # lets a server go on that waits for a call that never came
-                last.connect(str(path))
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
-
-
-def reply(body: bytes) -> bytes:
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
 
 
 def test_a_connection_that_the_engine_closed_meanwhile_is_opened_anew(tmp_path: Path) -> None:

@@ -120,9 +120,9 @@ def test_requests_that_make_no_sense_are_refused() -> None:
             call(argument)
         assert refused.value.status == 400
     with pytest.raises(Refusal, match="after --"):
-        parse_exec([("tty", "true")])
+        parse_exec([("tty", "true")], "main")
     asked = [("command", "ls"), ("command", "-l"), ("tty", "true"), ("stdin", "false")]
-    assert parse_exec(asked) == ExecRequest(("ls", "-l"), tty=True, stdin=False)
+    assert parse_exec(asked, "main") == ExecRequest(("ls", "-l"), tty=True, stdin=False, container="main")
     assert parse_size(b'{"width": 80, "height": 24}') == (80, 24)
     for wrong in (b"", b"[]", b'{"width": 0, "height": 1}', b'{"width": "x", "height": 1}'):
         assert parse_size(wrong) is None

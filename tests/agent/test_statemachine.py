@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from agent.labels import Target
-from agent.observation import Ending, Memory, TaskObservation, Trouble
+from agent.observation import Ending, Leave, Memory, TaskObservation, Trouble
 from agent.restarts import delay_s, next_restart
 from agent.runtime.api import Create, Kill, Phase, Pull, Reason, Remove, Start, Stop
 from agent.statemachine import BeginEnd, Nothing, Wait, next_action
@@ -188,3 +188,13 @@ def test_unbound_is_left_alone_until_orphan_after() -> None:
     assert act(None, observed) == Wait(NOW + 86_400)
     assert isinstance(act(None, observed, NOW + 86_400), Stop)
     assert act(None, observed, NOW + 86_400, begin=False) == Nothing()
+
+
+def test_alone_it_waits_as_long_as_it_may_only_if_a_beat_tells_since_when() -> None:
+    binding = make_binding(spec=make_spec(exactlyOne=True, unreachable={"stopAfter": "15s"}))
+    observed = TaskObservation((make_container(binding),))
+    unsure = Leave(act=True, begin=False, alone=True, confirmed_at=NOW)
+    sure = replace(unsure, beaten=True)
+    assert next_action(None, observed, NOW, leave=unsure) == Wait(NOW + 10)
+    assert next_action(None, observed, NOW, leave=sure) == Wait(NOW + 15)
+    assert isinstance(next_action(None, observed, NOW + 15, leave=sure), BeginEnd)

@@ -134,6 +134,35 @@ def berth(*arguments: str, **environment: str) -> tuple[int, str, str, float]:
     return done.returncode, done.stdout, done.stderr, time.monotonic() - start
 
 
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("logs web --tail x", "Invalid value for '--tail': x is not a whole number"),
+        (
+            "logs web --max-log-requests 0",
+            "Invalid value for '--max-log-requests': 0 is too small: at least 1",
+        ),
+        ("up --nodes 99", "Invalid value for '--nodes': 99 is too large: at most 32"),
+        (
+            "agent --runtime rocket",
+            "Invalid value for '--runtime': 'rocket' is not one of 'docker', 'hollow'\n",
+        ),
+        ("get tasks -n BadNS!", "namespace 'BadNS!' can't exist: a name has at most 63 lower case letters"),
+        ("cp team/web:/etc/hosts .", "a namespace is told by -n: berth cp -n team web:/etc/hosts"),
+        ("cp site team/web:/www", "a namespace is told by -n: berth cp -n team web:/www"),
+        ("apply -f tests/cli/test_bad_inptu.py", "(did you mean tests/cli/test_bad_input.py?)"),
+    ],
+)
+def test_wrong_word_on_the_command_line_is_told_in_plain_words(
+    shell: Shell, written: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    result = shell(*written.split())
+    assert (result.code, result.out) == (1, "")
+    assert told in result.err
+    assert "Input should be" not in result.err
+
+
 def test_etcd_that_is_not_there_is_told_within_five_seconds() -> None:
     port = free_port()
     code, out, err, seconds = berth("get", "tasks", BERTH_ETCD=f"127.0.0.1:{port}")

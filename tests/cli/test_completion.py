@@ -22,6 +22,14 @@ def a_world(world: World) -> None:
     world.apply(
         make_object("Namespace", "team"), make_task("web"), make_task("worker"), make_task("api", "team")
     )
+    template = {
+        "metadata": {"labels": {"app": "front"}},
+        "spec": {"containers": [{"name": "main", "image": "demo:1"}]},
+    }
+    for kind in ("Deployment", "DaemonSet"):
+        world.apply(make_object(kind, f"front-{kind.lower()}", template=template))
+    job = {"spec": {"template": {"spec": {**template["spec"], "restartPolicy": "Never"}}}}
+    world.apply(make_object("CronJob", "nightly", schedule="@daily", jobTemplate=job))
     world.add_node("n1")
 
 
@@ -52,6 +60,19 @@ def a_world(world: World) -> None:
         (("events", "--for", "task/we"), ["task/web"]),
         (("completion", ""), ["bash", "fish", "zsh"]),
         (("explain", "task.spec.contain"), ["task.spec.containers"]),
+        (("explain", "cronjob.spec.time"), ["cronjob.spec.timeZone"]),
+        (("get", "end"), ["endpoints"]),
+        (("get", "endpoints", ""), ["front-deployment"]),
+        (("rollout", "undo", ""), ["daemonset/front-daemonset", "deployment/front-deployment"]),
+        (("rollout", "pause", ""), ["deployment/front-deployment"]),
+        (("rollout", "status", "deploy", ""), ["front-deployment"]),
+        (("scale", ""), ["deployment/front-deployment"]),
+        (("set", "image", "dae"), ["daemonset/front-daemonset"]),
+        (("create", "job", "now", "--from", ""), ["cronjob/nightly"]),
+        (("create", "job", "now", "--from=cron"), ["--from=cronjob/nightly"]),
+        (("drain", ""), ["n1"]),
+        (("evict", "web", ""), ["worker"]),
+        (("new", "dep"), ["deployment"]),
         (("nonsense", ""), []),
         (("get", "nonsense", ""), []),
     ],

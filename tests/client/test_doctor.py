@@ -7,8 +7,13 @@ import pytest
 
 from client.certificates import CertificateFile
 from client.doctor_checks import Check, Verdict, judge
-from client.doctor_findings import Api, Candidate, Cluster, Findings, Member, Node, Task
+from client.doctor_findings import Api, Candidate, Cluster, Findings, Member, Node, Task, Trouble
+from client.doctor_walk import trouble, walk
+from client.views import status_model
+from schemas.keys import ObjectRef
+from schemas.kinds import KINDS
 from schemas.state import TaskState
+from tests.client.helpers import KEYS, World
 
 NOW = 1_800_000_000.0
 DAY_S = 86_400.0
@@ -137,6 +142,20 @@ TROUBLES = {
         "WARN tasks: task/web -n team is Lost",
         "describe",
     ),
+    "rollout stands still": (
+        {
+            "owners": (
+                Trouble("deployment/web", "team", "Progressing", "False", "1 of 3 after 600s", NOW - 5),
+            )
+        },
+        "WARN workloads: deployment/web -n team has Progressing=False: 1 of 3 after 600s",
+        "berth describe deployment/web -n team",
+    ),
+    "nothing available for long": (
+        {"owners": (Trouble("deployment/web", "default", "Available", "False", "0 of 3", NOW - 600),)},
+        "WARN workloads: deployment/web has Available=False: 0 of 3",
+        "berth describe deployment/web",
+    ),
     "never compacted": (
         {"compacted_at": 0.0},
         "WARN compaction: history was never compacted",
@@ -175,6 +194,51 @@ def test_certificate_that_will_not_do_is_told(fields: dict[str, Any], told: str)
     assert found.remedy
 
 
+OWNER = {"kind": "Deployment", "name": "web", "uid": "w"}
+OWNED = {
+    "apiVersion": "berth/v1",
+    "kind": "Task",
+    "metadata": {
+        "name": "web-1-0",
+        "namespace": "default",
+        "uid": "u",
+        "creationTimestamp": "2030-01-31T12:00:00Z",
+    },
+    "owner": OWNER,
+    "revision": 1,
+}
+
+
+def test_what_the_leader_writes_of_every_kind_can_be_read() -> None:
+    world, keys = World(), KEYS
+    for kind in KINDS:
+        ref = ObjectRef(kind.plural, "default" if kind.namespaced else "_cluster", "x")
+        more = {"nodeUid": "n"} if kind.name == "Node" else {}
+        status = status_model(kind.plural).model_validate({"uid": "u", **more}).to_json()
+        world.put(keys.status(ref), {**status, "fromANewerVersion": 1})
+    world.put(keys.owned(ObjectRef("tasks", "default", "web-1-0")), OWNED)
+    kept = {"kind": "Revision", "owner": OWNER, "number": 1, "hash": "h", "template": {}}
+    world.put(keys.revision("default", "w", 1), kept)
+    world.put(keys.endpoints("default", "web"), {"kind": "Endpoints", "owner": OWNER})
+    found = walk(world.store, keys, "default")
+    assert found.unreadable == {}
+    assert [ref.name for ref in found.task_refs()] == ["web-1-0"]
+    assert [task.ref for task in trouble(found)] == ["task/web-1-0"], "it waits for a node as any other"
+
+
+def test_garbage_where_the_leader_keeps_what_owners_made_is_told() -> None:
+    world, keys = World(), KEYS
+    bad = (
+        keys.owned(ObjectRef("tasks", "default", "web-1-0")),
+        keys.revision("default", "w", 1),
+        keys.endpoints("default", "web"),
+        keys.status(ObjectRef("jobs", "default", "sums")),
+    )
+    for key in bad:
+        world.put(key, b"garbage")
+    assert walk(world.store, keys, "default").unreadable.keys() == set(bad)
+
+
 def test_many_stuck_tasks_are_summed_up() -> None:
     tasks = tuple(replace(LATE, ref=f"task/{number}") for number in range(12))
     found = troubles(replace(HEALTHY, tasks=tasks))
@@ -185,6 +249,28 @@ def test_many_stuck_tasks_are_summed_up() -> None:
 def test_young_or_ending_tasks_are_not_stuck() -> None:
     young = replace(LATE, since=NOW - 20)
     assert troubles(replace(HEALTHY, tasks=(young, replace(young, is_terminating=True)))) == []
+
+
+def test_owner_that_is_not_available_for_a_moment_is_in_no_trouble() -> None:
+    young = Trouble("deployment/web", "default", "Available", "False", "2 of 3", NOW - 5)
+    assert troubles(replace(HEALTHY, owners=(young,))) == []
+
+
+def test_trouble_of_an_owner_is_read_off_its_conditions() -> None:
+    world = World()
+    said = [
+        {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"},
+        {
+            "type": "Progressing",
+            "status": "False",
+            "reason": "ProgressDeadlineExceeded",
+            "message": "too slow",
+        },
+    ]
+    status = {"kind": "DeploymentStatus", "uid": "u", "conditions": said}
+    world.put(KEYS.status(ObjectRef("deployments", "default", "web")), status)
+    (trouble_,) = walk(world.store, KEYS, "default").owners
+    assert (trouble_.ref, trouble_.condition, trouble_.why) == ("deployment/web", "Progressing", "too slow")
 
 
 def test_without_etcd_the_certificates_are_checked_and_nothing_is_made_up() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from controller.manager import Controller, ControllerSettings
+from controller.reconcilers.collection import FinishedPolicy
 from controller.scheduler.schedule import Policy
 from controller.source import Random
 from schemas.binding import Binding, Desired
@@ -36,19 +37,27 @@ class NamedController(Controller):
 class Cluster:
     """The world: `settle` runs every actor until nothing happens; `advance` lets time pass."""
 
-    def __init__(self, policy: Policy | None = None, key_pair: KeyPair | None = None) -> None:
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        key_pair: KeyPair | None = None,
+        finished: FinishedPolicy | None = None,
+    ) -> None:
         self.now = START
         self.store = MemoryStore(lambda: self.now)
         self.keys = Keys()
         self._ids = itertools.count(1)
         self.policy = policy or Policy()
         self.key_pair = key_pair
+        self.finished = finished or FinishedPolicy()
         self.agents: dict[str, ScriptedAgent] = {}
         self.controllers = [self.new_controller("c1")]
 
     def new_controller(self, identity: str, **more: Any) -> NamedController:
         source = Random(lambda: f"uid-{next(self._ids):04d}", lambda: f"token-{next(self._ids)}", 7)
-        settings = ControllerSettings(identity=identity, policy=self.policy, key_pair=self.key_pair)
+        settings = ControllerSettings(
+            identity=identity, policy=self.policy, key_pair=self.key_pair, finished=self.finished
+        )
         return NamedController(
             more.pop("store", None) or self.store.another_client(), settings, source, **more
         )

@@ -73,6 +73,21 @@ def test_a_task_waits_for_object_and_key_and_goes_on_when_they_come(world: Clust
     assert world.binding("t").config == {"app": ConfigCopy(data={"level": "info"})}
 
 
+def test_a_task_of_a_lost_node_waits_for_what_it_takes_before_it_moves(world: Cluster) -> None:
+    lost = add_node(world)
+    put_config(world, level="info")
+    world.apply("t", **takes(LEVEL))
+    world.settle()
+    put_config(world)
+    lost.host_dies()
+    world.add_node("n2", publicKey=NODE.public)
+    world.advance(120.0)
+    world.settle()
+    assert {each.node for each in world.bindings()} == {"n1"}
+    put_config(world, level="debug")
+    world.until(lambda: world.agents["n2"].running == ["t"])
+
+
 def test_only_the_keys_that_are_taken_are_sealed_for_the_node(world: Cluster) -> None:
     add_node(world)
     put_secret(world, password="first", other="unused")

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from controller.evicting import Evicting
+from controller.reconcilers.rollup import NodeHealth
 from schemas.binding import Desired
 from schemas.keys import ObjectRef, cluster_ref, task_ref
 from schemas.meta import find_condition
@@ -98,6 +100,20 @@ def test_drain_moves_everything_within_the_budget(world: Cluster) -> None:
     world.settle()
     assert agent.running == []
     assert len(world.agents[other].running) == 4
+
+
+def test_nobody_is_evicted_while_a_write_about_it_is_under_way(world: Cluster) -> None:
+    """What comes of the write is not known, so it is neither healthy nor sick: a budget would count for nothing."""
+    world.apply("alone")
+    write(world, ObjectRef("disruptionbudgets", "default", "all"), "DisruptionBudget", ALL)
+    world.settle()
+    node = world.binding("alone").node
+    drain(world, node)
+    world.settle()
+    evicting = Evicting(world.leader.view, {name: NodeHealth(name) for name in world.agents})
+    evicting.changed([task_ref("default", "alone")])
+    evicting.step(world.now, lambda _ref: True, lambda *_: None)
+    assert evicting.evicted(task_ref("default", "alone")) is None
 
 
 def test_drain_that_a_budget_blocks_says_who_waits_for_what_and_goes_on_when_it_may(world: Cluster) -> None:

@@ -30,7 +30,8 @@ from schemas.binding import Desired, StopReason
 from schemas.cluster import Cluster
 from schemas.keys import Keys, task_ref
 from schemas.meta import Condition, find_condition
-from schemas.state import TaskState
+from schemas.report import ContainerStatus
+from schemas.state import ContainerState, TaskState
 from schemas.status import TaskStatus
 from store.api import Put, Txn
 from store.codec import encode
@@ -469,6 +470,14 @@ def test_a_container_without_binding_is_stopped_unless_the_placement_names_it() 
     ).intents
     assert isinstance(answer, CreateBinding)
     assert answer.binding.desired is Desired.RUN
+
+
+def test_a_sandbox_is_answered_though_it_is_all_that_is_left_of_a_task() -> None:
+    sandbox = ContainerStatus(name="_sandbox", state=ContainerState.STARTING)
+    report = make_report(make_binding("n2"), unbound=True, containers=(sandbox,))
+    (answer,) = plan(make_inputs(spec=None, reports=(("n2", report),))).intents
+    assert isinstance(answer, CreateBinding)
+    assert answer.binding.desired is Desired.STOP
 
 
 def test_a_stray_container_of_a_task_that_is_gone_is_stopped() -> None:

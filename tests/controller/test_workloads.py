@@ -143,6 +143,20 @@ def test_orphaned_tasks_run_on_as_tasks_of_their_own(world: Cluster) -> None:
     assert raw["metadata"]["labels"] == {"app": "web"}
 
 
+def test_orphaned_tasks_run_on_though_somebody_removes_the_key_of_their_owner_meanwhile(
+    world: Cluster,
+) -> None:
+    deploy(world)
+    world.settle()
+    before = running(world)
+    world.delete(WEB, cascade="orphan")
+    world.remove(world.keys.spec(WEB))
+    world.settle()
+    assert owned(world) == {}
+    assert running(world) == before
+    assert all(world.exists(world.keys.spec(task_ref("default", name))) for name in before)
+
+
 def test_recreated_deployment_does_not_keep_tasks_of_the_old_one(world: Cluster) -> None:
     deploy(world)
     world.settle()

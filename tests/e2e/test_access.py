@@ -98,6 +98,26 @@ def test_team_works_in_its_namespace_with_its_certificate(guarded: Cluster) -> N
     assert team(guarded, "delete", "task/ours", "--timeout", "20s").code == 0
 
 
+def test_team_keeps_deployments_and_jobs_but_writes_nothing_of_the_leader(guarded: Cluster) -> None:
+    template = {"metadata": {"labels": {"app": "kept"}}, "spec": sleeper("kept")["spec"]}
+    kept = {
+        "apiVersion": "berth/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "kept"},
+        "spec": {"selector": {"matchLabels": {"app": "kept"}}, "template": template},
+    }
+    applied = team(guarded, "apply", "-f", "-", "--wait", "--timeout", "30s", stdin=kept)
+    assert (applied.code, applied.out) == (0, "deployment/kept created\n"), applied
+    assert team(guarded, "get", "all").rows["task/kept-1-0"][2] == "Running"
+    keys, variables = guarded.keys, as_user(guarded, "team")
+    store = guarded.etcd.store(cert_file=variables["BERTH_CERT"], key_file=variables["BERTH_KEY"])
+    of_the_leader = ("bindings/", "status/team-a/", "owned/team-a/", "revisions/team-a/", "endpoints/team-a/")
+    for key in (key for family in of_the_leader for key in guarded.list_keys(f"{keys.prefix}/{family}")):
+        with pytest.raises(PermissionDenied):
+            store.txn(Txn((), (Put(key, b"x"),)))
+    assert team(guarded, "delete", "deployment/kept", "--timeout", "30s").code == 0
+
+
 def test_team_is_refused_elsewhere_in_words(guarded: Cluster) -> None:
     asked = {
         "apply into default": ("-n", "default", "apply", "-f", "-"),
@@ -174,13 +194,24 @@ def test_user_sees_who_he_is_and_what_he_may_do(guarded: Cluster) -> None:
 
 
 CAN = {
-    "team": ("apply tasks", "get tasks", "delete task/ours", "logs tasks", "exec tasks", "events tasks"),
+    "team": (
+        *("apply tasks", "get tasks", "delete task/ours", "logs tasks", "exec tasks", "events tasks"),
+        *("apply deployments", "rollout daemonsets", "create jobs", "delete cronjobs", "apply secrets"),
+        *("apply configmaps", "apply disruptionbudgets", "evict tasks"),
+    ),
     "viewer": ("get tasks", "describe task/ours"),
     "root": ("apply tasks", "cordon nodes", "delete queues"),
 }
 CAN_NOT = {
-    "team": ("get tasks default", "apply queues", "get tasks *", "cordon nodes"),
-    "viewer": ("apply tasks", "delete tasks", "logs tasks"),
+    "team": (
+        "get tasks default",
+        "apply queues",
+        "get tasks *",
+        "cordon nodes",
+        "drain nodes",
+        "get secrets *",
+    ),
+    "viewer": ("apply tasks", "delete tasks", "logs tasks", "scale deployments", "create jobs"),
 }
 
 

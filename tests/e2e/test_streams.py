@@ -98,11 +98,31 @@ def test_command_that_ends_leaves_input_unread(box: Cluster) -> None:
     assert pipe(box, *script, stdin=b"x" * 5_000_000) == (4, b"out\n", b"")
 
 
-def test_command_that_does_not_exist_ends_as_with_docker(client: Client) -> None:
-    with client.exec("box", "default", ("no-such-command",)) as process:
-        said = b"".join(data for _, data in process)
-    assert process.exit_code in (126, 127)
-    assert b"no-such-command" in said
+@pytest.mark.parametrize(
+    ("word", "code", "told"),
+    [
+        ("no-such-command", 127, 'command "no-such-command" was not found in the image in container main'),
+        ("/no/such/file", 127, 'command "/no/such/file" was not found in the image in container main'),
+        ("/etc", 126, 'command "/etc" can\'t be run in container main: permission denied'),
+    ],
+)
+def test_command_that_cant_be_started_is_told_with_the_exit_code_of_shells(
+    client: Client, word: str, code: int, told: str
+) -> None:
+    with client.exec("box", "default", (word,)) as process:
+        ((channel, said),) = tuple(process)
+    assert (process.exit_code, channel) == (code, Channel.STDERR)
+    assert said.decode().startswith(f"Error: {told}")
+    assert b"OCI" not in said
+
+
+def test_command_that_says_what_the_engine_would_say_is_not_taken_for_one_that_never_ran(
+    client: Client,
+) -> None:
+    words = "OCI runtime exec failed: exec failed: executable file not found in $PATH: unknown"
+    with client.exec("box", "default", ("echo", words)) as process:
+        assert tuple(process) == ((Channel.STDOUT, f"{words}\n".encode()),)
+    assert process.exit_code == 0
 
 
 def test_program_reads_both_streams_and_sends_input(client: Client) -> None:

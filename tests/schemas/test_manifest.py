@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import InvalidManifest, Problem
-from schemas.manifest import MAX_FILE_BYTES, Document, load
+from schemas.manifest import Document, load
 from schemas.task import Task
+from schemas.yamltext import MAX_FILE_BYTES
 
 GOOD: dict[str, Any] = {
     "apiVersion": "berth/v1",

@@ -267,6 +267,33 @@ def test_rewound_history_that_caught_up_is_raised_too(memory: MemoryStore) -> No
         informer.step(2)
 
 
+def test_rewound_history_that_lacks_an_own_write_is_raised_though_the_cache_never_saw_that_write(
+    memory: MemoryStore,
+) -> None:
+    put(memory, "/b/1", b"before")
+    informer = make_informer(memory.another_client())
+    informer.step(0)
+    informer.wrote("/b/1", put(memory, "/b/1", b"the last word"))
+    back = memory.another_client()
+    back.rewind(informer.revision)
+    for _ in range(5):
+        put(back.another_client(), "/b/2", b"new history")
+    informer.step(1)
+    with pytest.raises(Rewound):
+        informer.step(1)
+
+
+def test_an_own_write_that_is_there_or_was_written_over_tells_of_nothing(memory: MemoryStore) -> None:
+    put(memory, "/b/1")
+    informer = make_informer(memory.another_client())
+    informer.step(0)
+    informer.wrote("/b/1", put(memory, "/b/1"))
+    informer.wrote("/b/2", put(memory, "/b/2"))
+    put(memory, "/b/2", b"somebody else's")
+    informer.relist()
+    assert {change.key for change in informer.step(1)} == {"/b/1", "/b/2"}
+
+
 def test_a_single_key_is_read_alone(store: FaultyStore) -> None:
     put(store, "/cluster")
     put(store, "/cluster2")

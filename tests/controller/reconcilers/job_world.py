@@ -140,8 +140,9 @@ class JobWorld:
                 made = self.tasks.get(intent.ref.name)
                 if made is None or made.owned is not intent.owned:
                     return False
-                if intent.stop is not None and intent.stop.binding is not made.binding:
-                    return False
+                stopped = intent.stop.binding if intent.stop is not None else None
+                if stopped is not made.binding:
+                    return False  # where it had none: the leader plans for nobody who is being bound
         return True
 
     def _status_revision(self) -> int:
