@@ -7,8 +7,10 @@ PYTHON = $(eval PYTHON := $$(shell $$(FIND_PYTHON)))$(PYTHON)# looked for once, 
 endif
 VENV := .venv/bin
 SEED ?= 1
-# Two processes: one for all that needs the Docker Engine, the other for the rest (tests/conftest.py). -n 0 turns it off.
-PYTEST := $(VENV)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+# Three processes: two for what needs the Docker Engine and mostly waits, one for the rest (tests/conftest.py). -n 0
+# turns it off. The commands under test start hundreds of times, so they may keep what Python compiled.
+unexport PYTHONDONTWRITEBYTECODE
+PYTEST := $(VENV)/pytest -n 3 --dist loadgroup --no-loadscope-reorder
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 

@@ -80,6 +80,7 @@ class AgentCore:
         self._world = World(parts.context.node)
         self._world.cluster = parts.keeper.identity.cluster_uid
         self._world.halted = set(parts.keeper.identity.halted)
+        self._world.hooks_due = set(parts.keeper.identity.hooks_due)
         self._standing = Standing.UNKNOWN
         self._standing_message = "the store was not read yet"
         self._begin = self._fresh = False
@@ -134,6 +135,7 @@ class AgentCore:
         for task_uid in sorted(advanced):
             self._guarded(self._report, task_uid, now)
         self._report_node(now)
+        self._keep_hooks_due()
         self._parts.keeper.saw_revision(self._parts.store.highest_revision, now)
         return self._next_due(now)
 
@@ -309,6 +311,7 @@ class AgentCore:
             container = find_container(binding.spec, op.target.container)
             if container is not None and post_start(container) is not None:
                 self._world.hooks_due.add(op.id)
+                self._keep_hooks_due()  # before the start: whoever comes after this agent runs the hook
         log.info(
             "operation=%s task_uid=%s container=%s binding_uid=%s",
             type(op).__name__,
@@ -318,6 +321,9 @@ class AgentCore:
         )
         self._world.submitted(task_uid, op, now)
         self._parts.runtime.submit(op)
+
+    def _keep_hooks_due(self) -> None:
+        self._parts.keeper.update(hooks_due=tuple(sorted(self._world.hooks_due)))
 
     # Reports
 

@@ -49,7 +49,9 @@ class FleetProcess:
 
     def _keeper_of(self, node: str) -> IdentityKeeper:
         fleet = self._keeper.identity
-        own = replace(fleet, node_uid=str(uuid.uuid5(uuid.UUID(fleet.node_uid), node)), halted=())
+        own = replace(
+            fleet, node_uid=str(uuid.uuid5(uuid.UUID(fleet.node_uid), node)), halted=(), hooks_due=()
+        )
         return IdentityKeeper(own, self._save)
 
     def _save(self, identity: Identity) -> None:

@@ -97,7 +97,8 @@ class StateFolder:
             raw = json.loads(path.read_text())
             names = Identity.__dataclass_fields__
             known = {name: value for name, value in raw.items() if name in names}
-            return Identity(**{**known, "halted": tuple(known.get("halted", ()))})
+            ids = {name: tuple(known.get(name, ())) for name in ("halted", "hooks_due")}
+            return Identity(**{**known, **ids})
         except FileNotFoundError:
             identity = Identity(node_uid=new_uid())
             self._save(identity)

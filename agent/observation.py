@@ -82,7 +82,7 @@ class TaskObservation:
     """All of one task's containers on this node, of every binding, and what is under way.
 
     ends: binding uid -> since when all of its containers are brought to an end.
-    hooks: (container id, which) -> the run of a hook; hooks_due: ids of containers that this agent started, and
+    hooks: (container id, which) -> the run of a hook; hooks_due: ids of containers that this node's agent started, and
     whose postStart hook has not ended. verdicts: container id -> what its probes say.
     halted: ids of containers that the agent itself stopped because it was cut off from the store.
     reported: the task report that the store holds, or that says the end and is on its way there. stored: the one

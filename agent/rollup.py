@@ -9,7 +9,7 @@ from agent.labels import SANDBOX, Target
 from agent.observation import Ending, Leave, TaskObservation
 from agent.probes import Verdict, probes_of
 from agent.restarts import next_restart, wants_restart
-from agent.runtime.api import ContainerInfo, Create, Phase, Pull, Reason
+from agent.runtime.api import ContainerInfo, Create, Phase, Pull, Reason, When
 from agent.starting import has_started
 from agent.statemachine import began, cut_off, finally_reported, is_over, is_through
 from schemas.binding import Binding, Desired
@@ -148,7 +148,7 @@ def _statuses(
     mains = tuple(_status(binding, each, observed, now, leave) for each in spec.containers)
     before = (_init_status(binding, each, observed, now, leave) for each in spec.init_containers)
     statuses = (_with_the_past(binding, each, observed) for each in (*mains, *before))
-    return tuple(_with_health(binding, each, observed) for each in statuses)
+    return tuple(_with_hooks(_with_health(binding, each, observed), observed) for each in statuses)
 
 
 def _with_the_past(binding: Binding, status: ContainerStatus, observed: TaskObservation) -> ContainerStatus:
@@ -196,6 +196,13 @@ def _with_health(binding: Binding, status: ContainerStatus, observed: TaskObserv
     ready = container.readiness_probe and bool(verdict and verdict.ready)
     told = _ailment(status, verdict) if verdict is not None else {}
     return status.model_copy(update={"started": started, "ready": ready, **told})
+
+
+def _with_hooks(status: ContainerStatus, observed: TaskObservation) -> ContainerStatus:
+    """Add which hooks of this attempt failed: a stop goes on after its hook, whatever that says."""
+    runs = ((when, observed.hooks.get((status.container_id, when))) for when in When)
+    failed = {str(when): run.error for when, run in runs if run is not None and run.error}
+    return status.model_copy(update={"failed_hooks": failed}) if failed else status
 
 
 def _ailment(status: ContainerStatus, verdict: Verdict) -> dict[str, str]:

@@ -11,7 +11,8 @@ class Identity:
     """What an agent must not forget.
 
     cluster_uid: empty before it first joined. rewound_from: the revision from which the store went back, until
-    the incarnation is raised; 0 otherwise. halted: ids of containers that it stopped while cut off.
+    the incarnation is raised; 0 otherwise. halted: ids of containers that it stopped while cut off. hooks_due: ids of
+    those that it started, and whose postStart hook has not ended.
     """
 
     node_uid: str
@@ -20,6 +21,7 @@ class Identity:
     highest_revision: int = 0
     rewound_from: int = 0
     halted: tuple[str, ...] = ()
+    hooks_due: tuple[str, ...] = ()
 
 
 class Standing(StrEnum):

@@ -184,6 +184,7 @@ class World:
         self.uncertain.clear()
         for info in up.containers:
             touched |= self._see(info, now)
+        self.hooks_due &= self._containers.keys()
         return touched
 
     def _see(self, info: ContainerInfo, now: float) -> set[str]:

@@ -198,8 +198,16 @@ def node_roles(view: ObjectView) -> str:
     return ",".join(roles) or NONE
 
 
+def frozen_words(view: ObjectView) -> str:
+    """Return why nothing is decided about an owner, empty if that isn't so."""
+    conditions = (view.status or {}).get("conditions") or ()
+    return next((str(each.get("message")) for each in conditions if each.get("type") == "Frozen"), "")
+
+
 def plain_status(view: ObjectView) -> str:
     """Return the STATUS of a kind that has none of its own."""
     if view.is_unreadable:
         return "Unreadable"
+    if frozen_words(view):
+        return "Frozen"
     return "Terminating" if view.is_terminating else "Active"

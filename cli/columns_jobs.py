@@ -9,7 +9,7 @@ from cli.columns import AGE, NAME, Column, RowContext
 from client.views import ObjectView, status_of
 from schemas.meta import find_condition
 from schemas.timestamps import parse_time
-from schemas.workload_status import CronJobStatus, JobStatus
+from schemas.workload_status import FROZEN, CronJobStatus, JobStatus
 
 
 def job_state(view: ObjectView) -> str:
@@ -24,6 +24,8 @@ def job_state(view: ObjectView) -> str:
         found = find_condition(conditions, kind)
         if found is not None and found.status == "True":
             return kind
+    if find_condition(conditions, FROZEN) is not None:
+        return FROZEN
     denied = find_condition(conditions, "Admitted")
     return "Denied" if denied is not None else "Running"
 

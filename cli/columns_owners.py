@@ -18,7 +18,7 @@ def counted(model: type[S], read: Callable[[S, ObjectView], object], unknown: st
     """Return a cell of the status; `unknown` where there is none yet."""
 
     def cell(view: ObjectView, context: RowContext) -> str:
-        if not view.raw:
+        if view.is_unreadable:
             return "Unreadable"
         status = status_of(view, model)
         return unknown if status is None else str(read(status, view))
@@ -57,7 +57,7 @@ SELECTOR = Column("SELECTOR", _selector, True)
 
 
 def _ready(view: ObjectView, context: RowContext) -> str:
-    if not view.raw:
+    if view.is_unreadable:
         return "Unreadable"
     status = status_of(view, DeploymentStatus)
     return f"{status.ready_replicas if status else 0}/{_spec(view).get('replicas', 1)}"

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from cli.blocks import NONE, Block, pairs
 from cli.columns_jobs import job_state
-from cli.describe_object import condition_rows, describe_unreadable, event_rows, rfc1123
+from cli.describe_object import condition_rows, describe_unreadable, event_rows, rfc1123, standing
 from cli.describe_template import template_block
 from cli.related import Related
 from client.views import ObjectView, status_of
@@ -34,6 +34,7 @@ def describe(view: ObjectView, related: Related, events: Sequence[Event], now: f
             ("Namespace", view.namespace),
             ("Labels", pairs(view.labels)),
             ("Annotations", pairs(view.annotations, ": ")),
+            *standing(view),
             ("Schedule", spec.schedule),
             ("Time Zone", spec.time_zone or UTC_NAME),
             ("Next Runs", next_runs(spec, now)),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cli.ages import human_duration
 from cli.blocks import NONE, Block, pairs
 from cli.columns_jobs import job_state
-from cli.describe_object import condition_rows, describe_unreadable, event_rows, rfc1123
+from cli.describe_object import condition_rows, describe_unreadable, event_rows, rfc1123, standing
 from cli.describe_template import template_block
 from cli.related import Related
 from client.views import ObjectView, status_of
@@ -33,7 +33,7 @@ def describe(view: ObjectView, related: Related, events: Sequence[Event], now: f
             *owner,
             *_rules(job.spec, status),
             *_times(status, now),
-            ("Status", job_state(view)),
+            *(standing(view) or [("Status", job_state(view))]),
             ("Tasks Statuses", _counts(status)),
             *([("Completed Indexes", status.completed_indexes or NONE)] if _is_indexed(job.spec) else []),
             ("Task Template", template_block(job.spec.template)),

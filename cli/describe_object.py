@@ -51,6 +51,16 @@ def describe_unreadable(view: ObjectView, events: Sequence[Event], now: float) -
     )
 
 
+def standing(view: ObjectView) -> list[tuple[str, Content]]:
+    """Return what is out of the ordinary about an object that can be read: its status can't, or it goes."""
+    if view.is_unreadable:
+        return [
+            ("Status", "Unreadable"),
+            ("Message", f"{view.error}; until it is repaired nothing is decided"),
+        ]
+    return [("Status", "Terminating")] if view.is_terminating else []
+
+
 def _title(field: str) -> str:
     """`maxPriority` -> `Max Priority`."""
     return "".join(f" {char}" if char.isupper() else char for char in field).title()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cli.blocks import NONE, Block, Content, Rows, pairs
 from cli.cells import task_status
-from cli.describe_object import condition_rows, describe_unreadable, event_rows, rfc1123
+from cli.describe_object import condition_rows, describe_unreadable, event_rows, rfc1123, standing
 from cli.describe_template import template_block
 from cli.related import Related
 from client.views import ObjectView, status_of
@@ -30,7 +30,7 @@ def describe(view: ObjectView, related: Related, events: Sequence[Event], now: f
             ("CreationTimestamp", rfc1123(view.created_at)),
             ("Labels", pairs(view.labels)),
             ("Annotations", pairs(view.annotations, ": ")),
-            *([("Status", "Terminating")] if view.is_terminating else []),
+            *standing(view),
             *middle,
             *_revisions(related),
             ("Tasks", _tasks(related)),

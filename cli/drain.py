@@ -58,9 +58,10 @@ def drain(
     if is_empty:
         out(f"node/{name} drained")
         return
+    again = "--ignore-daemonsets " if ignore_daemonsets else ""
     note(
         f"Error: node {name} was not drained within {timeout}; what is left stays, and the node stays cordoned; "
-        f"see: berth describe node {name}; try again with: berth drain {name} --timeout {timeout} --force"
+        f"see: berth describe node {name}; try again with: berth drain {name} {again}--timeout {timeout} --force"
     )
     raise typer.Exit(1)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
+from cli.cells import frozen_words
 from cli.columns import Column, RowContext
 from cli.listing import Found, Wish, check, nothing_found, read, table_columns
 from cli.output import Form, Json, Output, as_list, format_data, parse_form, to_json
@@ -219,6 +220,9 @@ class TablePrinter:
 
     def show(self, views: Sequence[ObjectView]) -> None:
         self.show_rows([self.row(view, self._context) for view in views])
+        for view in views:
+            if words := frozen_words(view):
+                note(f"Warning: {view.ref} is frozen: {words}")
 
     def row(self, view: ObjectView, context: RowContext) -> list[str]:
         return [column.cell(view, context) for column in self._columns]

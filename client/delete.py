@@ -52,15 +52,14 @@ class Deleter:
         if view.spec_kv is None:
             return self._try_request_unwritten(view)
         key = view.spec_kv.key
-        if not view.raw:
+        if _is_frozen(view):
             if not is_forced:
                 raise ObjectUnreadable(
                     f'{view.kind.singular} "{view.name}" can\'t be read ({view.error}), so nobody knows what belongs '
                     f"to it; remove it all the same with: berth delete {view.ref} --force"
                 )
-            return self._store.txn(
-                Txn((unchanged(key, view.spec_kv.mod_revision),), (Delete(key),))
-            ).succeeded
+            gone = (Delete(key), *((Delete(self._keys.status(view.ref)),) if view.raw else ()))
+            return self._store.txn(Txn((unchanged(key, view.spec_kv.mod_revision),), gone)).succeeded
         before = view.request if view.is_terminating else None
         if before and before.grace_s == grace_s and cascade in (None, before.cascade):
             return True
@@ -96,6 +95,11 @@ class Deleter:
             timeout_s=timeout_s,
             what=f"for the deletion of {view.ref}; the request stays; see: berth describe {view.ref}",
         )
+
+
+def _is_frozen(view: ObjectView) -> bool:
+    """Say whether the leader would not answer a request: the object can't be read, or its status can't."""
+    return not view.raw or (view.is_unreadable and view.kind.name != "Node")
 
 
 def _not_stored(view: ObjectView) -> str:

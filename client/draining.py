@@ -43,7 +43,10 @@ class Told:
 
 
 def start(store: Store, keys: Keys, name: str, options: DrainOptions, now: float) -> Drain:
-    """Write the wish into the node's spec, and cordon it. Raises NotFound, Refused, ObjectUnreadable, Contended."""
+    """Write the wish into the node's spec, and cordon it; the very same one that is under way is joined.
+
+    Raises NotFound, Refused, ObjectUnreadable, Contended.
+    """
     if not options.ignore_daemonsets:
         _refuse_daemonsets(store, keys, name)
     drain = Drain(
@@ -58,6 +61,12 @@ def start(store: Store, keys: Keys, name: str, options: DrainOptions, now: float
             raise ObjectUnreadable(
                 f'node "{name}" can\'t be read ({view.error}); remove it with: berth delete node/{name} --force'
             )
+        under_way = _under_way(view)
+        if (
+            under_way is not None
+            and under_way.model_copy(update={"requested_at": drain.requested_at}) == drain
+        ):
+            return under_way
         wish: dict[tuple[str, ...], object] = {
             ("spec", "unschedulable"): True,
             ("spec", "drain"): drain.to_json(),
@@ -69,6 +78,18 @@ def start(store: Store, keys: Keys, name: str, options: DrainOptions, now: float
         ):
             return drain
     raise Contended(f"node/{name} was changed by others {WRITE_TRIES} times; try again")
+
+
+def _under_way(view: ObjectView) -> Drain | None:
+    """Return the drain that was asked for and has not ended yet."""
+    drain = view.node.spec.drain
+    status = view.node_status
+    if drain is None or not view.node.spec.unschedulable:
+        return None
+    is_told = (
+        status is not None and status.drain is not None and status.drain.requested_at == drain.requested_at
+    )
+    return None if is_told and status is not None and _end(status) is not None else drain
 
 
 def _refuse_daemonsets(store: Store, keys: Keys, node: str) -> None:

@@ -51,8 +51,10 @@ class Rollout:
     now: Callable[[], float]
 
     def history(self, ref: ObjectRef) -> tuple[Revision, ...]:
-        """Return the kept templates, oldest first. Raises NotFound, BadOption."""
-        return read_revisions(self.store, self.keys, self._view(ref))
+        """Return the kept templates, oldest first; of equal ones the newest. Raises NotFound, BadOption."""
+        kept = read_revisions(self.store, self.keys, self._view(ref))
+        newest = {each.hash: each.number for each in kept}
+        return tuple(each for each in kept if newest[each.hash] == each.number)
 
     def undo(self, ref: ObjectRef, to_revision: int = 0) -> Changed:
         """Write an older template into the spec again; 0: the one before. Raises NotFound, Refused."""

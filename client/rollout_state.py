@@ -8,7 +8,7 @@ from client.views import ObjectView, status_of
 from schemas.job import Job
 from schemas.meta import Condition, find_condition
 from schemas.workload import DaemonSet, Deployment
-from schemas.workload_status import DaemonSetStatus, DeploymentStatus, JobStatus
+from schemas.workload_status import FROZEN, DaemonSetStatus, DeploymentStatus, JobStatus
 
 ROLLED_OUT = ("Deployment", "DaemonSet")
 """Kinds that have rollouts."""
@@ -30,6 +30,9 @@ def check_rolls_out(view: ObjectView) -> None:
 
 def rollout_state(view: ObjectView) -> RolloutState:
     """Judge a deployment or daemonset. Raises BadOption for other kinds, ObjectUnreadable."""
+    frozen = _frozen(view)
+    if frozen is not None:
+        return frozen
     match view.parsed:
         case Deployment() as deployment:
             return _of_deployment(view, deployment, status_of(view, DeploymentStatus))
@@ -40,9 +43,20 @@ def rollout_state(view: ObjectView) -> RolloutState:
             raise AssertionError("a kind that has rollouts is judged above")
 
 
+def _frozen(view: ObjectView) -> RolloutState | None:
+    """Say that nothing is decided about it, as something of it can't be read."""
+    if view.raw and view.is_unreadable:
+        return RolloutState("failed", f"{view.ref} is frozen: its {view.error}")
+    found = find_condition(getattr(view.parsed_status, "conditions", ()), FROZEN)
+    return RolloutState("failed", f"{view.ref} is frozen: {found.message}") if found is not None else None
+
+
 def settled_state(view: ObjectView) -> RolloutState:
     """Judge what `apply --wait` waits for: a rollout, or the end of a job."""
     if isinstance(view.parsed, Job):
+        frozen = _frozen(view)
+        if frozen is not None:
+            return frozen
         return _of_job(view, status_of(view, JobStatus))
     return rollout_state(view)
 

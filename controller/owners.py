@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from controller.composing import Kept
 from controller.made import NamesInUse
 from controller.reconcilers.owner_inputs import OwnedJob, OwnedTask, OwnerInputs
 from controller.reconcilers.rollup import NodeHealth
 from controller.reconcilers.strays import Strays
 from controller.records import ObjectRecord, TaskRecord
 from controller.scheduler.snapshot import NodeView
+from controller.unread import unread_of
 from controller.view import View
 from schemas.binding import Binding
 from schemas.job import CronJobSpec, Job
@@ -21,7 +23,6 @@ from schemas.task import Task, TaskSpec
 from schemas.timestamps import parse_time
 from schemas.versioned import Versioned
 from schemas.workload_status import JobStatus
-from store.codec import Unreadable
 
 MAKES = {"deployments": "tasks", "daemonsets": "tasks", "jobs": "tasks", "cronjobs": "jobs"}
 
@@ -59,26 +60,24 @@ class Owners:
         if _is_all_gone(record, made, bool(kept), endpoints is not None):
             return None
         spec = record.spec if isinstance(record.spec, Versioned) else None
-        revisions = {number: each.slot for number, each in kept.items()}
+        unread = unread_of(self._view, ref, group, kept, endpoints)
+        readable = [each for each in made if each.ref not in unread.records] if unread.records else made
         return OwnerInputs(
             ref=ref,
             uid=uid,
             spec=spec,
             status=record.status if isinstance(record.status, Versioned) else None,
             delete=record.delete if isinstance(record.delete, Versioned) else None,
-            revisions=_readable(revisions),
-            tasks=self._tasks(made),
-            jobs=_jobs(made),
+            revisions=_readable(kept),
+            tasks=self._tasks(readable),
+            jobs=_jobs(readable),
             endpoints=endpoints if isinstance(endpoints, Versioned) else None,
             taken=self._taken(ref),
             nodes=self._nodes() if ref.plural == "daemonsets" else (),
             denied=self._denial(ref, spec) if spec is not None else (),
-            has_unreadable=(
-                any(isinstance(slot, Unreadable) for slot in (*revisions.values(), endpoints))
-                or bool(group.frozen)
-                or (self._view.has_unread_sites and any(self._is_frozen(each) for each in made))
-                or self._workloads.may_have_lost(ref)
-            ),
+            unreadable=unread.words,
+            stuck=unread.stuck,
+            unread_revisions=unread.revisions,
             owned=record.owned if record.is_owned and isinstance(record.owned, Versioned) else None,
         )
 
@@ -230,8 +229,8 @@ def _is_kept(record: TaskRecord | ObjectRecord) -> bool:
     return isinstance(record.owned, Versioned)
 
 
-def _readable(slots: Mapping[int, Versioned[Revision] | Unreadable]) -> dict[int, Versioned[Revision]]:
-    return {number: slot for number, slot in slots.items() if isinstance(slot, Versioned)}
+def _readable(kept: Mapping[int, Kept]) -> dict[int, Versioned[Revision]]:
+    return {number: each.slot for number, each in kept.items() if isinstance(each.slot, Versioned)}
 
 
 def _is_all_gone(

@@ -109,9 +109,11 @@ class View:
 
     def is_frozen(self, record: TaskRecord) -> bool:
         """Say whether anything about the task can't be read, bindings and reports of its uid included."""
-        return record.is_frozen or (
-            bool(self._frozen_uids) and not self._frozen_uids.keys().isdisjoint(_uids_of(record))
-        )
+        return record.is_frozen or self.has_unread_site(record)
+
+    def has_unread_site(self, record: TaskRecord) -> bool:
+        """Say whether a binding or report of the task can't be read."""
+        return bool(self._frozen_uids) and not self._frozen_uids.keys().isdisjoint(_uids_of(record))
 
     def apply(self, change: Change) -> tuple[ObjectRef, ...]:
         """Take one change of the cache in and return the objects to look at again."""

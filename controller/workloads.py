@@ -73,7 +73,7 @@ class Workloads:
         self.addresses = Addresses()
         self.takers = Takers()
         self.made = Made()
-        self._lost: set[ObjectRef] = set()  # owned by somebody, and it can't be read by whom
+        self._lost: dict[ObjectRef, str] = {}  # owned by somebody, and why it can't be read by whom
 
     def of(self, *plurals: str) -> Iterator[ObjectRecord]:
         """Return the records of some kinds."""
@@ -193,14 +193,18 @@ class Workloads:
         owner = record.owner
         if owner is None and record.is_frozen and record.written is None:
             owner = self.made.owner_of(record.ref)
-        is_lost = owner is None and isinstance(record.owned, Unreadable)
-        self._lost.add(record.ref) if is_lost else self._lost.discard(record.ref)
+        if owner is None and isinstance(record.owned, Unreadable):
+            self._lost[record.ref] = record.owned.error
+        else:
+            self._lost.pop(record.ref, None)
         return tuple(self.made.note(record, owner))
 
-    def may_have_lost(self, owner: ObjectRef) -> bool:
-        """Say whether something that can't be read may be of this owner: its name begins with the owner's."""
-        return any(
-            ref.namespace == owner.namespace and ref.name.startswith(f"{owner.name}-") for ref in self._lost
+    def may_have_lost(self, owner: ObjectRef) -> tuple[tuple[ObjectRef, str], ...]:
+        """Return what can't be read, and why, and may be of this owner: its name begins with the owner's."""
+        return tuple(
+            (ref, self._lost[ref])
+            for ref in sorted(self._lost)
+            if ref.namespace == owner.namespace and ref.name.startswith(f"{owner.name}-")
         )
 
     def owner_ref(self, record: TaskRecord | ObjectRecord) -> ObjectRef | None:

@@ -16,6 +16,7 @@ from controller.reconcilers.plan import (
     Intent,
     OrphanOwned,
     Plan,
+    PutCause,
     PutCluster,
     PutEndpoints,
     PutNodeStatus,
@@ -161,6 +162,8 @@ def _compares(intent: Intent, ref: ObjectRef, keys: Keys) -> Iterator[Compare]:
             yield absent(keys.spec(other))
         case PutRevision(owner, number):
             yield absent(keys.revision(ref.namespace, owner.uid, number))
+        case PutCause(kept):
+            yield unchanged(_revision_key(kept.value, ref, keys), kept.mod_revision)
         case PutEndpoints(deployment, before):
             yield unchanged(_endpoints_key(deployment, keys), before.mod_revision if before else 0)
         case RemoveEndpoints(deployment, before):
@@ -181,6 +184,8 @@ def _ops(
     match intent:
         case CreateOwned() | RemoveOwned() | OrphanOwned() | PutRevision() | RemoveRevision():
             yield from _owning_ops(intent, ref, keys, stamps)
+        case PutCause(kept, cause):
+            yield Put(_revision_key(kept.value, ref, keys), encode(patch(kept.raw, {("cause",): cause})))
         case PutEndpoints(deployment, _, endpoints):
             yield Put(_endpoints_key(deployment, keys), endpoints.to_bytes())
         case RemoveEndpoints(deployment):
@@ -272,6 +277,10 @@ def _new_owned(intent: CreateOwned, stamps: Stamps) -> Owned:
         node_name=intent.node_name,
         scheduled_at=intent.scheduled_at,
     )
+
+
+def _revision_key(kept: Revision, ref: ObjectRef, keys: Keys) -> str:
+    return keys.revision(ref.namespace, kept.owner.uid, kept.number)
 
 
 def _endpoints_key(deployment: ObjectRef, keys: Keys) -> str:

@@ -63,7 +63,7 @@ class Revision(Model):
     hash: str
     template: dict[str, Any]
     created_at: str = ""
-    cause: str = ""  # the owner's annotation berth/change-cause at that time
+    cause: str = ""  # the owner's annotation berth/change-cause, as it was while this was the newest
 
 
 class Endpoint(Model):

@@ -49,6 +49,9 @@ class ContainerStatus(Model):
     init: bool = False  # an init container; with `restartPolicy: Always` in the spec a sidecar
     started: bool | None = None  # its startup probe has passed; None without one
     ready: bool | None = None  # what its readiness probe says; None without one
+    failed_hooks: dict[str, str] = Field(
+        default_factory=dict
+    )  # preStop or postStart of this attempt -> why it failed
 
 
 def container_views(spec: TaskSpec, statuses: tuple[ContainerStatus, ...]) -> list[ContainerView]:

@@ -4,6 +4,9 @@ from typing import Literal
 
 from schemas.meta import Condition, Model
 
+FROZEN = "Frozen"
+"""A condition: something that an owner made or kept can't be read, so nothing is decided about the owner."""
+
 
 class DeploymentStatus(Model):
     """`revision` is the one that is being kept: another than the newest after a rollback by itself.

@@ -7,12 +7,14 @@ starts it twice. Of runs that were missed at most the newest is made up for, how
 from dataclasses import dataclass, replace
 
 from controller.reconcilers.due_runs import COUNTED, Due, due_run, next_run
+from controller.reconcilers.freezing import frozen_plan
 from controller.reconcilers.owner_ending import plan_owner_ending
 from controller.reconcilers.owner_inputs import MAX_OWNED_A_PLAN, OwnedJob, OwnerInputs
 from controller.reconcilers.owner_plan import (
     empty_plan,
     outdated_requests,
     owner_of,
+    thawed,
     with_condition,
     without_condition,
 )
@@ -61,9 +63,9 @@ class Decision:
 def plan_cronjob(inputs: CronJobInputs, now: float) -> Plan:
     """Return what should happen next about one CronJob."""
     if inputs.is_terminating:
-        return plan_owner_ending(inputs)
-    if inputs.has_unreadable:
-        return empty_plan(inputs)
+        return plan_owner_ending(inputs, now)
+    if inputs.unreadable:
+        return frozen_plan(inputs, inputs.own_status or CronJobStatus(uid=inputs.uid), now)
     assert inputs.spec is not None, "a CronJob without spec is terminating"
     spec = inputs.spec.value.spec
     status = _counted(inputs.own_status or CronJobStatus(uid=inputs.uid), spec, now)
@@ -260,7 +262,7 @@ def _after(
             "active": tuple(sorted(active)),
             "last_schedule_time": format_time(decision.due.newest) if decision else status.last_schedule_time,
             "last_successful_time": max((*ends, status.last_successful_time)),
-            "conditions": _conditions(inputs, status.conditions, decision, now),
+            "conditions": _conditions(inputs, thawed(status.conditions), decision, now),
         }
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from controller.reconcilers.daemonset_status import Tally, next_status
+from controller.reconcilers.freezing import frozen_plan
 from controller.reconcilers.owner_ending import plan_owner_ending
 from controller.reconcilers.owner_inputs import MAX_OWNED_A_PLAN, OwnedTask, OwnerInputs
 from controller.reconcilers.owner_plan import (
@@ -23,7 +24,14 @@ from controller.reconcilers.owner_plan import (
 )
 from controller.reconcilers.placing import shape_of
 from controller.reconcilers.plan import CreateOwned, EventNote, Intent, Plan, PutOwnerStatus, RemoveOwned
-from controller.reconcilers.revisions import Template, hash_of, keep_template, template_of, trim_revisions
+from controller.reconcilers.revisions import (
+    Template,
+    hash_of,
+    keep_template,
+    template_of,
+    told_cause,
+    trim_revisions,
+)
 from controller.reconcilers.rollout import Replica, replica_of
 from controller.scheduler.filters import is_readable, matches_selector, tolerates_taints
 from controller.scheduler.snapshot import NodeView, Room, Shape
@@ -51,9 +59,9 @@ class _Site:
 def plan_daemonset(inputs: DaemonSetInputs, now: float) -> Plan:
     """Return what should happen next about one daemonset."""
     if inputs.is_terminating:
-        return plan_owner_ending(inputs)
-    if inputs.has_unreadable:
-        return empty_plan(inputs)
+        return plan_owner_ending(inputs, now)
+    if inputs.unreadable:
+        return frozen_plan(inputs, inputs.own_status or DaemonSetStatus(uid=inputs.uid), now)
     assert inputs.spec is not None
     spec, template = inputs.spec.value.spec, template_of(inputs)
     fitting, tolerable = _nodes(inputs, spec.template.spec)
@@ -92,6 +100,7 @@ def _complete_plan(inputs: DaemonSetInputs, template: Template, outcome: _Outcom
     intents: list[Intent] = [
         *outdated_requests(inputs),
         *(() if creates_nothing else keep_template(inputs, template)),
+        *told_cause(inputs, template),
         *outcome.removals,
         *outcome.creations,
         *trim_revisions(inputs, needed, spec.revision_history_limit),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controller.reconcilers.owner_inputs import OwnerInputs
-from controller.reconcilers.owner_plan import with_condition, without_condition
+from controller.reconcilers.owner_plan import thawed, with_condition, without_condition
 from controller.reconcilers.revisions import Template
 from controller.reconcilers.rollout import Replica
 from schemas.meta import Condition
@@ -45,7 +45,7 @@ def next_status(
             "revision": old.revision if inputs.denied and template.is_new else template.number,
         }
     )
-    conditions = with_condition(old.conditions, _available(status, max_unavailable), now)
+    conditions = with_condition(thawed(old.conditions), _available(status, max_unavailable), now)
     conditions = with_condition(conditions, _progressing(status), now)
     if inputs.denied:
         message = "; ".join(inputs.denied)

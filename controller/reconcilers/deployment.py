@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
-from controller.reconcilers.course import Course, DeploymentInputs, course_of, replicas_of
+from controller.reconcilers.course import Course, DeploymentInputs, course_of, replicas_of, status_of
 from controller.reconcilers.deployment_status import Outcome, next_status, notes_of, wake_at
 from controller.reconcilers.endpoints import plan_endpoints
+from controller.reconcilers.freezing import frozen_plan
 from controller.reconcilers.owner_ending import plan_owner_ending
 from controller.reconcilers.owner_inputs import MAX_OWNED_A_PLAN, OwnedTask
 from controller.reconcilers.owner_plan import (
@@ -24,7 +25,7 @@ from controller.reconcilers.owner_plan import (
     task_named,
 )
 from controller.reconcilers.plan import CreateOwned, EventNote, Intent, Plan, PutOwnerStatus, RemoveOwned
-from controller.reconcilers.revisions import hash_of, keep_template, trim_revisions
+from controller.reconcilers.revisions import hash_of, keep_template, told_cause, trim_revisions
 from controller.reconcilers.rollout import Moves, Replica, bounds_of, hold, recreate, roll
 from schemas.binding import StopReason
 
@@ -32,9 +33,9 @@ from schemas.binding import StopReason
 def plan_deployment(inputs: DeploymentInputs, now: float) -> Plan:
     """Return what should happen next about one deployment."""
     if inputs.is_terminating:
-        return plan_owner_ending(inputs)
-    if inputs.has_unreadable:
-        return empty_plan(inputs)
+        return plan_owner_ending(inputs, now)
+    if inputs.unreadable:
+        return frozen_plan(inputs, status_of(inputs), now)
     course = course_of(inputs, now)
     dead = _dead(inputs)[:MAX_OWNED_A_PLAN]
     before = replicas_of(inputs, course.hash, now)
@@ -73,6 +74,7 @@ def _complete_plan(inputs: DeploymentInputs, course: Course, changes: _Changes, 
     intents: list[Intent] = [
         *outdated_requests(inputs),
         *(keep_template(inputs, course.template) if course.puts_template else ()),
+        *told_cause(inputs, course.template),
         *changes.removals,
         *changes.creations,
         *plan_endpoints(inputs, gone),

@@ -15,7 +15,7 @@ from controller.reconcilers.course import (
     status_of,
     was_held,
 )
-from controller.reconcilers.owner_plan import with_condition, without_condition
+from controller.reconcilers.owner_plan import thawed, with_condition, without_condition
 from controller.reconcilers.plan import EventNote
 from controller.reconcilers.rollout import Replica, bounds_of
 from schemas.meta import Condition, find_condition
@@ -101,7 +101,7 @@ def _is_same_spec(inputs: DeploymentInputs) -> bool:
 def _conditions(
     inputs: DeploymentInputs, outcome: Outcome, status: DeploymentStatus, now: float
 ) -> tuple[Condition, ...]:
-    conditions = with_condition(status.conditions, _available(inputs, status), now)
+    conditions = with_condition(thawed(status.conditions), _available(inputs, status), now)
     conditions = with_condition(conditions, _progressing(inputs, outcome, status, now), now)
     if not inputs.denied:
         return without_condition(conditions, "ReplicaFailure")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import count, islice
 from typing import Any
 
+from controller.reconcilers.freezing import frozen_plan
 from controller.reconcilers.indexes import format_indexes
 from controller.reconcilers.job_counting import (
     Counts,
@@ -54,9 +55,9 @@ CAUSE = "berth/change-cause"
 def plan_job(inputs: JobInputs, now: float) -> Plan:
     """Return what should happen next about one job."""
     if inputs.is_terminating:
-        return plan_owner_ending(inputs)
-    if inputs.has_unreadable:
-        return empty_plan(inputs)
+        return plan_owner_ending(inputs, now)
+    if inputs.unreadable:
+        return frozen_plan(inputs, begun(inputs), now)
     assert inputs.spec is not None, "a job without spec is terminating"
     tally = tally_of(inputs.tasks, inputs.spec.value.spec)
     old = begun(inputs)
@@ -64,7 +65,7 @@ def plan_job(inputs: JobInputs, now: float) -> Plan:
         return _plan_live(inputs, tally, old, now)
     gone_at = _expires_at(inputs, old)
     if gone_at is not None and gone_at <= now:
-        return plan_owner_ending(inputs)
+        return plan_owner_ending(inputs, now)
     plan = _moved(inputs, tally, old, None, now)
     return replace(plan, requeue_at=gone_at if gone_at is not None and gone_at > now else None)
 

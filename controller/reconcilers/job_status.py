@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from controller.reconcilers.job_counting import Counts, Tally, collect
 from controller.reconcilers.owner_inputs import OwnedTask, OwnerInputs
-from controller.reconcilers.owner_plan import with_condition, without_condition
+from controller.reconcilers.owner_plan import thawed, with_condition, without_condition
 from schemas.canonical import canonical_hash
 from schemas.job import Job
 from schemas.meta import Condition, find_condition
@@ -104,7 +104,7 @@ def after(
 
 
 def _conditions(inputs: JobInputs, seen: JobStatus, verdict: Verdict | None, now: float) -> Conditions:
-    found = seen.conditions
+    found = thawed(seen.conditions)
     if verdict is not None:
         kind = "Complete" if verdict.is_complete else "Failed"
         ended = Condition(type=kind, status="True", reason=verdict.reason, message=verdict.message)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from controller.reconcilers.freezing import frozen_plan
 from controller.reconcilers.owner_inputs import MAX_OWNED_A_PLAN, OwnedJob, OwnedTask, OwnerInputs
 from controller.reconcilers.owner_plan import empty_plan, removal_of
 from controller.reconcilers.plan import (
@@ -27,15 +28,20 @@ MAX_ORPHANS_A_PLAN = 20  # each is written as a whole object of its own
 MAX_REVISIONS_A_PLAN = 40  # one operation each
 
 
-def plan_owner_ending(inputs: OwnerInputs[Any, Any]) -> Plan:
-    """Return the next step of the end of an owner that is terminating."""
+def plan_owner_ending(inputs: OwnerInputs[Any, Any], now: float) -> Plan:
+    """Return the next step of the end of an owner that is terminating.
+
+    It needs only what it made: a kept template that can't be read keeps nothing from ending, but from standing alone.
+    """
     plan = empty_plan(inputs)
-    if inputs.has_unreadable:
-        return plan
+    if inputs.unreadable and _cascade(inputs) == "orphan":
+        return frozen_plan(inputs, inputs.own_status, now)
     everything: tuple[OwnedTask | OwnedJob, ...] = (*inputs.tasks, *inputs.jobs)
     made = [each for each in everything if each.owned is not None]
     if made:
         return _let_go(inputs, made, plan)
+    if inputs.stuck:
+        return frozen_plan(inputs, inputs.own_status, now)
     if _cascade(inputs) == "foreground" and (inputs.tasks or inputs.jobs):
         return replace(plan, intents=tuple(_without_endpoints(inputs)))
     return _remove_owner(inputs, plan)
@@ -85,7 +91,7 @@ def _without_endpoints(inputs: OwnerInputs[Any, Any]) -> Iterator[Intent]:
 
 def _remove_owner(inputs: OwnerInputs[Any, Any], plan: Plan) -> Plan:
     """Nothing names a kept template any more: they go, and with the last of them the owner."""
-    numbers = sorted(inputs.revisions)
+    numbers = sorted({*inputs.revisions, *inputs.unread_revisions})
     intents: list[Intent] = list(_without_endpoints(inputs))
     intents += [RemoveRevision(inputs.uid, number) for number in numbers[:MAX_REVISIONS_A_PLAN]]
     if len(numbers) > MAX_REVISIONS_A_PLAN:

@@ -84,13 +84,15 @@ class OwnedJob:
 
 @dataclass(frozen=True, slots=True)
 class OwnerInputs(Generic[O_co, S_co]):
-    """All that is stored about one owner, and what it made. Nothing here is unreadable.
+    """All that is stored about one owner, and what it made. No value here is unreadable.
 
     spec: None once the owner's key is gone (a plain etcdctl del counts as a background delete).
     revisions: number -> kept template of this owner. tasks, jobs: in order of name. taken: names of tasks (for a
     CronJob: of jobs) of the namespace that nothing new may have; those of its own may be among them.
     nodes: for DaemonSets. denied: why admission refuses tasks of the present template, empty if it does not.
-    has_unreadable: something that this owner made can't be read; then nothing is created or removed.
+    unreadable: what this owner made or kept and can't be read, in words; then nothing is created, and nothing removed
+    unless the owner goes. stuck: those of them that its end has to wait for, too; they are not among `tasks` and
+    `jobs`. unread_revisions: numbers of kept templates that can't be read.
     owned: of a CronJob's job, which is itself owned; `spec` is composed of it then, and has its revisions.
     """
 
@@ -106,7 +108,9 @@ class OwnerInputs(Generic[O_co, S_co]):
     taken: Container[str] = frozenset()
     nodes: tuple[NodeView, ...] = ()
     denied: tuple[str, ...] = ()
-    has_unreadable: bool = False
+    unreadable: tuple[str, ...] = ()
+    stuck: tuple[str, ...] = ()
+    unread_revisions: tuple[int, ...] = ()
     owned: Versioned[Owned] | None = None
 
     @property

@@ -12,6 +12,7 @@ from schemas.keys import ObjectRef
 from schemas.meta import Condition, find_condition, set_condition
 from schemas.owned import OwnerReference
 from schemas.timestamps import format_time
+from schemas.workload_status import FROZEN
 
 MAX_NAME = 253  # characters, as in Kubernetes
 _HASH_DIGITS = 10
@@ -99,3 +100,8 @@ def with_condition(conditions: tuple[Condition, ...], new: Condition, now: float
 
 def without_condition(conditions: tuple[Condition, ...], type_: str) -> tuple[Condition, ...]:
     return tuple(condition for condition in conditions if condition.type != type_)
+
+
+def thawed(conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    """Return the conditions of an owner of which all can be read (again)."""
+    return without_condition(conditions, FROZEN)

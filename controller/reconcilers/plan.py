@@ -13,7 +13,7 @@ from schemas.binding import Binding, StopReason
 from schemas.cluster import Cluster
 from schemas.configmap import ConfigCopy
 from schemas.keys import ObjectRef
-from schemas.owned import Endpoints, Owned, OwnerReference
+from schemas.owned import Endpoints, Owned, OwnerReference, Revision
 from schemas.secret import SealedCopy
 from schemas.status import NodeStatus, TaskStatus
 from schemas.task import TaskSpec
@@ -184,6 +184,14 @@ class PutRevision:
 
 
 @dataclass(frozen=True, slots=True)
+class PutCause:
+    """Note why the newest revision came about, told after it was kept; `before` is what was read of it."""
+
+    before: Versioned[Revision]
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveRevision:
     owner_uid: str
     number: int
@@ -226,6 +234,7 @@ Intent = (
     | RemoveOwned
     | OrphanOwned
     | PutRevision
+    | PutCause
     | RemoveRevision
     | PutEndpoints
     | RemoveEndpoints

@@ -105,3 +105,21 @@ def _killing(container: ContainerStatus, reason: str) -> tuple[EventNote, EventN
             "Normal", "Killing", f"container {container.name} failed its {kind} probe and is restarted"
         ),
     )
+
+
+_FAILED_HOOK = {"preStop": "FailedPreStopHook", "postStart": "FailedPostStartHook"}  # Kubernetes' words
+
+
+def hook_notes(old: TaskStatus | None, containers: tuple[ContainerStatus, ...]) -> tuple[EventNote, ...]:
+    """Tell of hooks that failed since `old`: a stop goes on after one, so nothing else would say it."""
+    told = {_attempt(each): each.failed_hooks for each in old.containers} if old is not None else {}
+    return tuple(
+        EventNote("Warning", _FAILED_HOOK.get(which, "FailedHook"), f"{each.name}: {why}")
+        for each in containers
+        for which, why in each.failed_hooks.items()
+        if which not in told.get(_attempt(each), {})
+    )
+
+
+def _attempt(container: ContainerStatus) -> tuple[str, str]:
+    return container.name, container.container_id

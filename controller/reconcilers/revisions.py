@@ -10,7 +10,7 @@ from typing import Any
 
 from controller.reconcilers.owner_inputs import OwnedTask, OwnerInputs
 from controller.reconcilers.owner_plan import owner_of
-from controller.reconcilers.plan import PutRevision, RemoveRevision
+from controller.reconcilers.plan import PutCause, PutRevision, RemoveRevision
 from schemas.canonical import canonical_hash
 
 CHANGE_CAUSE = "berth/change-cause"
@@ -58,6 +58,15 @@ def keep_template(inputs: OwnerInputs[Any, Any], template: Template) -> tuple[Pu
     raw = inputs.spec.raw["spec"]["template"]
     cause = metadata.annotations.get(CHANGE_CAUSE, "")
     return (PutRevision(owner_of(inputs), template.number, template.hash, raw, cause),)
+
+
+def told_cause(inputs: OwnerInputs[Any, Any], template: Template) -> tuple[PutCause, ...]:
+    """Return what notes the cause of the newest revision, if people told it after that was kept, as they mostly do."""
+    if template.is_new or inputs.spec is None:
+        return ()
+    newest = inputs.revisions[template.number]
+    cause = inputs.spec.value.metadata.annotations.get(CHANGE_CAUSE, "")
+    return (PutCause(newest, cause),) if cause and cause != newest.value.cause else ()
 
 
 def trim_revisions(

@@ -23,12 +23,13 @@ from controller.reconcilers.plan import (
     EventNote,
     Plan,
     PutTaskStatus,
+    RemoveBinding,
     RemoveRequest,
     SealBinding,
     StopBinding,
     UpdateBinding,
 )
-from controller.reconcilers.readiness import PROBE_FAILED, probe_notes
+from controller.reconcilers.readiness import PROBE_FAILED, hook_notes, probe_notes
 from controller.reconcilers.rollup import roll_up, state_of
 from controller.reconcilers.task_config import copies_to_change
 from controller.reconcilers.task_inputs import Site, TaskInputs, reads_of
@@ -45,7 +46,7 @@ from schemas.versioned import Versioned
 
 def plan_task(inputs: TaskInputs, now: float) -> Plan:
     """Return what should happen next about one task."""
-    return without_address(inputs, _plan_task(inputs, now))
+    return _with_last_words(inputs, without_address(inputs, _plan_task(inputs, now)))
 
 
 def _plan_task(inputs: TaskInputs, now: float) -> Plan:
@@ -258,7 +259,16 @@ def _notes(
         notes.append(EventNote("Warning" if trouble else "Normal", reason, text))
     elif old is not None and status.reason != old.reason and _is_trouble(status.reason):
         notes.append(EventNote("Warning", status.reason, status.message))
-    return (*notes, *probe_notes(old, status))
+    return (*notes, *probe_notes(old, status), *hook_notes(old, status.containers))
+
+
+def _with_last_words(inputs: TaskInputs, plan: Plan) -> Plan:
+    """Tell of the hooks that failed at the end of what leaves with this plan; nobody rolls its last report up."""
+    notes: list[EventNote] = []
+    for intent in plan.intents:
+        report = inputs.report_of(intent.binding.value) if isinstance(intent, RemoveBinding) else None
+        notes += hook_notes(inputs.own_status, report.containers) if report is not None else ()
+    return replace(plan, events=(*notes, *plan.events)) if notes else plan
 
 
 def _is_trouble(reason: str) -> bool:

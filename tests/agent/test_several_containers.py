@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.labels import SANDBOX
-from agent.runtime.api import ContainerInfo, Phase
+from agent.runtime.api import ContainerInfo, Op, Phase, RunHook
+from agent.runtime.hollow import Fault
 from schemas.binding import Binding, Desired, GrantedPort, StopReason
 from schemas.report import ContainerStatus, container_views
 from schemas.state import ContainerState, Placement, TaskState, task_state
@@ -230,6 +231,37 @@ def test_a_container_runs_once_its_hook_after_the_start_has_ended() -> None:
     assert status(world, binding, "main").state is ContainerState.STARTING
     world.run(4)
     assert status(world, binding, "main").state is ContainerState.RUNNING
+
+
+def test_a_hook_after_the_start_that_an_agent_did_not_see_end_is_run_by_the_next_one() -> None:
+    hook = {"postStart": {"sleep": {"seconds": 5}}}
+    world, machine, binding = bound(task(container("main", lifecycle=hook)))
+    world.run(4)
+    machine.crash()
+    world.run(20)
+    machine.boot()
+    world.run(3)
+    assert status(world, binding, "main").state is ContainerState.STARTING
+    world.run(4)
+    assert status(world, binding, "main").state is ContainerState.RUNNING
+    assert started(machine) == ["main"]
+    machine.crash()
+    hooks: list[Op] = []
+    machine.faults = lambda op, _: hooks.append(op) or Fault()  # type: ignore[func-returns-value]
+    machine.boot()
+    world.run(5)
+    assert hooks == []
+
+
+def test_a_stop_goes_on_after_a_hook_that_failed_and_its_report_says_so() -> None:
+    spec = task(container("main", lifecycle={"preStop": {"sleep": {"seconds": 1}}}))
+    world, machine, binding = bound(spec)
+    world.run(3)
+    machine.faults = lambda op, _: Fault(error="no such command" if isinstance(op, RunHook) else "")
+    world.bind(stopped(binding))
+    world.run(5)
+    assert running(machine) == set()
+    assert status(world, binding, "main").failed_hooks == {"preStop": "no such command"}
 
 
 # What goes wrong

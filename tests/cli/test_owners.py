@@ -230,3 +230,21 @@ def test_budgets_and_configmaps_have_tables_and_descriptions(berth: Shell, world
     assert berth("get", "pdb").lines[1].split()[:3] == ["keep", "50%", "N/A"]
     assert "MODE" in berth("describe", "cm/app").out
     assert "Min available:" in berth("describe", "budget/keep").out
+
+
+def test_frozen_owner_says_why(berth: Shell, web: World) -> None:
+    frozen = {"type": "Frozen", "status": "True", "reason": "Unreadable", "message": "revision 2 is missing"}
+    set_owner_status(web, "deployments", "web", conditions=[frozen], **SETTLED)
+    assert "Warning: deployment/web is frozen: revision 2 is missing" in berth("get", "deployments").err
+    assert "Frozen" in berth("get", "deployments", "-o", "wide").out
+    assert "revision 2 is missing" in berth("describe", "deployment/web").out
+    status = berth("rollout", "status", "deployment/web")
+    assert (status.code, "is frozen: revision 2 is missing" in status.err) == (1, True)
+
+
+def test_owner_whose_status_cannot_be_read_says_so(berth: Shell, web: World) -> None:
+    web.put(KEYS.status(WEB), b"garbage")
+    assert "Unreadable" in berth("get", "deployments").out
+    assert "Status:                 Unreadable" in berth("describe", "deployment/web").out
+    refused = berth("delete", "deployment/web")
+    assert (refused.code, "berth delete deployment/web --force" in refused.err) == (1, True)

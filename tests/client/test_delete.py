@@ -92,6 +92,17 @@ def test_unreadable_object_is_removed_only_by_force(world: World) -> None:
     assert world.client.find("task", "web") is None
 
 
+def test_object_whose_status_cannot_be_read_is_removed_only_by_force(world: World) -> None:
+    world.apply(make_task("web"))
+    world.put(KEYS.status(WEB), b"garbage")
+    view = world.client.get("task", "web")
+    with pytest.raises(ObjectUnreadable, match="--force"):
+        world.client.delete(view)
+    world.client.delete(view, force=True)
+    assert world.client.find("task", "web") is None
+    assert world.store.get(KEYS.status(WEB)).kv is None
+
+
 def test_what_is_not_stored_cannot_be_deleted(world: World) -> None:
     world.add_node("n1")
     with pytest.raises(Refused, match="built in"):

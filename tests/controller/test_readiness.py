@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from controller.reconcilers.readiness import probe_notes, stages, unready, unready_words
+from controller.reconcilers.readiness import hook_notes, probe_notes, stages, unready, unready_words
 from schemas.report import ContainerStatus, LastExit
 from schemas.state import ContainerState
 from schemas.status import TaskStatus
@@ -77,3 +77,12 @@ def test_restart_by_a_probe_is_told_once_whatever_of_it_was_seen() -> None:
     assert probe_notes(task(before), task(stopping))[0].message == f"web: {why}"
     assert probe_notes(task(stopping), task(again)) == ()
     assert [each.reason for each in probe_notes(task(before), task(again))] == killing
+
+
+def test_a_failed_hook_is_told_of_once_an_attempt() -> None:
+    first = make_status(container_id="c1", failed_hooks={"postStart": "exit code 3"})
+    second = make_status(container_id="c2", failed_hooks={"postStart": "exit code 3"})
+    (note,) = hook_notes(None, (first,))
+    assert (note.type, note.reason, note.message) == ("Warning", "FailedPostStartHook", "web: exit code 3")
+    assert hook_notes(task(first), (first,)) == ()
+    assert len(hook_notes(task(first), (second,))) == 1

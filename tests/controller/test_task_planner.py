@@ -391,6 +391,20 @@ def test_deletion_stops_waits_and_then_removes_everything() -> None:
     ]
 
 
+def test_a_hook_that_failed_at_the_end_of_a_deleted_task_is_told_of() -> None:
+    failed = ContainerStatus(
+        name="main", state=ContainerState.EXITED, failed_hooks={"preStop": "exit code 3"}
+    )
+    binding = stopped(make_binding(), StopReason.DELETED)
+    final = ended(binding)
+    report = replace(final, value=final.value.model_copy(update={"containers": (failed,)}))
+    found = plan(bound(binding=binding, report=report, delete=make_delete()))
+    assert [(each.type, each.reason, each.message) for each in found.events] == [
+        ("Warning", "FailedPreStopHook", "main: exit code 3"),
+        ("Normal", "Deleted", "stopped and removed"),
+    ]
+
+
 def test_a_spec_removed_by_hand_is_a_deletion() -> None:
     inputs = replace(bound(), spec=None, verdict=None)
     assert wanted(plan(inputs)) == ["StopBinding Deleted"]

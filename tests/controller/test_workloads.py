@@ -7,11 +7,14 @@ import pytest
 from controller.composing import Kept
 from schemas.binding import Desired
 from schemas.keys import ObjectRef, task_ref
+from schemas.meta import find_condition
 from schemas.owned import Endpoints, Owned, Revision, compose_task
 from schemas.state import TaskState
 from schemas.task import Task
 from schemas.versioned import Versioned
+from schemas.workload_status import DeploymentStatus
 from store import objects
+from store.api import Delete, Put, Txn
 from store.codec import RawJson, Unreadable, decode
 from tests.controller.harness import Cluster
 
@@ -270,3 +273,60 @@ def test_composed_task_is_what_its_json_says(own: dict[str, Any], kind: str) -> 
     )
     assert not isinstance(found, Unreadable)
     assert found.value == Task.parse_stored(compose_task(value, revision))
+
+
+def frozen_because(world: Cluster) -> str:
+    kv = world.store.get(world.keys.status(WEB)).kv
+    assert kv is not None
+    found = find_condition(DeploymentStatus.model_validate_json(kv.value).conditions, "Frozen")
+    return found.message if found is not None else ""
+
+
+def test_owner_whose_kept_template_is_missing_says_so_and_goes_on_when_it_is_back(world: Cluster) -> None:
+    deploy(world, replicas=2)
+    world.settle()
+    (key,) = keys_below(world, "revisions")
+    kept = world.store.get(key).kv
+    assert kept is not None
+    world.store.txn(Txn((), (Delete(key),)))
+    deploy(world, replicas=3)
+    world.settle()
+    assert "task/web-1-0: its kept template, revision 1, is missing" in frozen_because(world)
+    assert len(owned(world)) == 2
+    world.store.txn(Txn((), (Put(key, kept.value),)))
+    world.settle()
+    assert frozen_because(world) == ""
+    assert len(running(world)) == 3
+
+
+@pytest.mark.parametrize("value", [None, b"{half"])
+def test_owner_whose_kept_template_cannot_be_read_can_be_deleted(world: Cluster, value: bytes | None) -> None:
+    deploy(world, replicas=2)
+    world.settle()
+    (key,) = keys_below(world, "revisions")
+    world.store.txn(Txn((), (Delete(key) if value is None else Put(key, value),)))
+    world.settle()
+    world.delete(WEB)
+    world.settle()
+    assert running(world) == []
+    assert (
+        keys_below(world, "spec/default", "owned", "revisions", "status/default", "requests", "endpoints")
+        == []
+    )
+
+
+def test_deletion_waits_for_an_owned_key_that_cannot_be_read_and_says_for_which(world: Cluster) -> None:
+    deploy(world, replicas=2)
+    world.settle()
+    key = world.keys.owned(task_ref("default", "web-1-0"))
+    kept = world.store.get(key).kv
+    assert kept is not None
+    world.store.txn(Txn((), (Put(key, b"{half"),)))
+    world.delete(WEB)
+    world.settle()
+    assert running(world) == ["web-1-0"]
+    assert "it can't be removed until this is repaired: task/web-1-0: its owned key" in frozen_because(world)
+    world.store.txn(Txn((), (Put(key, kept.value),)))
+    world.settle()
+    assert running(world) == []
+    assert keys_below(world, "spec", "owned", "revisions") == []

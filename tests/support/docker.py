@@ -37,18 +37,28 @@ def _docker_engine_host() -> Iterator[str]:
 def docker_host(_docker_engine_host: str) -> Iterator[str]:
     """The host of a Docker Engine, `unix://...`; the run fails if it leaves containers of Berth there.
 
-    On an engine that others use at the same time (BERTH_TEST_DOCKER_SHARED=1) leftovers can't be told from their
-    containers, so nothing is checked.
+    tests/conftest.py looks at an engine that was given to us, as other processes may use it, too.
     """
     before = berth_containers(_docker_engine_host)
     yield _docker_engine_host
-    if os.environ.get(SHARED):
-        return
-    left = berth_containers(_docker_engine_host) - before
-    labels = container_labels(_docker_engine_host) if left else {}
-    assert not left, "containers left behind: " + "; ".join(
-        f"{each[:12]} {labels.get(each)}" for each in left
-    )
+    left = "" if os.environ.get(TEST_HOST) else left_behind(_docker_engine_host, before)
+    assert not left, f"containers left behind: {left}"
+
+
+def given_engine() -> str:
+    """Return the host of the engine that this run was given for itself, empty if there is none.
+
+    On an engine that others use at the same time (BERTH_TEST_DOCKER_SHARED=1) leftovers can't be told from their
+    containers, so nothing is checked.
+    """
+    return "" if os.environ.get(SHARED) else os.environ.get(TEST_HOST, "")
+
+
+def left_behind(host: str, before: set[str]) -> str:
+    """Return the containers of Berth that came since, with their labels; empty if there are none."""
+    left = berth_containers(host) - before
+    labels = container_labels(host) if left else {}
+    return "; ".join(f"{each[:12]} {labels.get(each)}" for each in left)
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,22 @@
 """The planner of Deployments, alone."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from controller.reconcilers.deployment import plan_deployment
-from controller.reconcilers.plan import CreateOwned, Plan, PutEndpoints, PutRevision, RemoveOwned
+from controller.reconcilers.plan import (
+    CreateOwned,
+    Plan,
+    PutEndpoints,
+    PutOwnerStatus,
+    PutRevision,
+    RemoveOwned,
+)
 from schemas.meta import Condition, find_condition
 from schemas.workload import Deployment
-from tests.controller.reconcilers.world import World, template_of
+from tests.controller.reconcilers.world import UID, World, template_of
 
 
 def deployment(replicas: int = 3, **spec: Any) -> World:
@@ -347,12 +355,38 @@ def test_denied_from_the_start_makes_no_task() -> None:
     assert plan(world).intents == ()
 
 
-def test_unreadable_part_freezes_everything() -> None:
-    from dataclasses import replace
-
+def test_unreadable_part_freezes_everything_and_status_says_so() -> None:
     world = running(2)
     world.edit(replicas=5)
-    assert plan_deployment(replace(world.inputs(), has_unreadable=True), world.now).intents == ()
+    frozen = replace(world.inputs(), unreadable=("task/web-1-0: its status: no JSON", "two", "three"))
+    (said,) = plan_deployment(frozen, world.now).intents
+    assert isinstance(said, PutOwnerStatus)
+    told = find_condition(said.status.conditions, "Frozen")
+    assert told is not None
+    assert (told.status, told.reason) == ("True", "Unreadable")
+    assert "task/web-1-0: its status: no JSON; two; and 1 more" in told.message
+    world.apply(Plan(world.ref, UID, frozen.reads, intents=(said,)))
+    again = replace(world.inputs(), unreadable=frozen.unreadable)
+    assert plan_deployment(again, world.now).intents == ()
+    world.settle(plan_deployment)
+    assert len(world.live) == 5
+    assert find_condition(world.status.conditions, "Frozen") is None
+
+
+def test_deletion_waits_only_for_what_nobody_can_end() -> None:
+    world = running(2)
+    world.ask_delete()
+    template_is_gone = replace(world.inputs(), unreadable=("its kept template",), unread_revisions=(7,))
+    assert [type(each) for each in plan_deployment(template_is_gone, world.now).intents][-2:] == [
+        RemoveOwned
+    ] * 2
+    stuck = replace(world.inputs(), unreadable=("a", "b"), stuck=("b",), tasks=())
+    (said,) = plan_deployment(stuck, world.now).intents
+    assert isinstance(said, PutOwnerStatus)
+    assert "it can't be removed until this is repaired: b;" in said.status.conditions[-1].message
+    world.ask_delete(cascade="orphan")
+    (said,) = plan_deployment(replace(world.inputs(), unreadable=("its kept template",)), world.now).intents
+    assert isinstance(said, PutOwnerStatus)
 
 
 def test_many_tasks_come_in_groups_that_fit_a_transaction() -> None:
@@ -369,6 +403,23 @@ def test_change_cause_is_kept_with_the_revision() -> None:
     world.annotations = {"berth/change-cause": "first"}
     step(world)
     assert world.revisions[1].cause == "first"
+
+
+def test_change_cause_told_after_a_rollout_is_that_of_the_newest_revision() -> None:
+    world = running(1)
+    world.set_image("demo:2")
+    world.settle(plan_deployment)
+    world.annotations = {"berth/change-cause": "second"}
+    world.settle(plan_deployment)
+    assert {number: each.cause for number, each in world.revisions.items()} == {1: "", 2: "second"}
+
+
+def test_change_cause_told_while_paused_is_not_that_of_the_revision_before() -> None:
+    world = running(1)
+    world.edit(paused=True, template=template_of("demo:2"))
+    world.annotations = {"berth/change-cause": "second"}
+    world.settle(plan_deployment)
+    assert {number: each.cause for number, each in world.revisions.items()} == {1: ""}
 
 
 def test_long_names_stay_names() -> None:

@@ -11,6 +11,7 @@ from controller.reconcilers.plan import (
     CreateOwned,
     OrphanOwned,
     Plan,
+    PutCause,
     PutEndpoints,
     PutOwnerStatus,
     PutRevision,
@@ -169,6 +170,10 @@ class World:
                 assert number > max(self.revisions, default=0)
                 kept = Revision(owner=owner, number=number, hash=hash_, template=dict(template), cause=cause)
                 self.revisions[number] = kept
+            case PutCause(before, cause):
+                kept = self.revisions[before.value.number]
+                assert cause != kept.cause
+                self.revisions[kept.number] = kept.model_copy(update={"cause": cause})
             case RemoveRevision(_, number):
                 assert all(each.revision != number for each in self.tasks.values() if each.owned)
                 del self.revisions[number]
