@@ -85,7 +85,8 @@ def _of_deployment(view: ObjectView, deployment: Deployment, status: DeploymentS
         )
     progressing = find_condition(status.conditions, "Progressing")
     if progressing is not None and progressing.reason == "ProgressDeadlineExceeded":
-        return RolloutState("failed", f'deployment "{name}" exceeded its progress deadline')
+        why = f": {progressing.message}" if progressing.message else ""
+        return RolloutState("failed", f'deployment "{name}" exceeded its progress deadline{why}')
     if (denied := _denied(status.conditions)) is not None:
         return denied
     if updated < wanted:

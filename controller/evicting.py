@@ -6,13 +6,14 @@ Decisions are the pure `eviction.decide`'s. What was decided counts as disrupted
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from controller.guarding import budgets_of, guarded_in, is_current, is_deleted
+from controller.guarding import is_current, is_deleted
 from controller.reconcilers.budget import BudgetInputs
-from controller.reconcilers.eviction import Candidate, Cause, Evicted, Standing, Waits, decide, standing
+from controller.reconcilers.eviction import Candidate, Cause, Evicted, Waits, decide_by
 from controller.reconcilers.node import DrainWork
 from controller.reconcilers.plan import EventNote
 from controller.reconcilers.rollup import NodeHealth
 from controller.records import NodeRecord, TaskRecord
+from controller.standings import Standings
 from controller.view import View
 from schemas.binding import Binding, Desired
 from schemas.keys import ObjectRef, cluster_ref
@@ -49,7 +50,7 @@ class Evicting:
         self._decided: dict[ObjectRef, Evicted] = {}
         self._works: dict[str, DrainWork] = {}
         self._told: dict[ObjectRef, str] = {}  # task -> what it was last said to wait for
-        self._namespaces: set[str] = set()  # whose budgets may stand otherwise
+        self._standings = Standings(view, health)
         self._is_dirty = True
         self._next_at = 0.0
         self._timeout_at: float | None = None
@@ -59,7 +60,7 @@ class Evicting:
         for ref in refs:
             if ref.plural in CONCERNING:
                 self._is_dirty = True
-                self._namespaces.add(ref.namespace)
+                self._standings.changed(ref)
 
     def next_due(self) -> float | None:
         return self._next_at if self._is_dirty else self._timeout_at
@@ -83,13 +84,8 @@ class Evicting:
             spec=spec,  # type: ignore[arg-type]  # its plural says what it is
             status=record.status if isinstance(record.status, Versioned) else None,  # type: ignore[arg-type]
             delete=record.delete if isinstance(record.delete, Versioned) else None,
-            standing=self._standing(ref) if spec is not None else None,
+            standing=self._standings.standing(ref, self._decided.__contains__),
         )
-
-    def _standing(self, ref: ObjectRef) -> Standing | None:
-        budgets = [each for each in budgets_of(self._view, {ref.namespace}) if each.ref == ref]
-        tasks = guarded_in(self._view, self._health, {ref.namespace}, lambda _: False)
-        return standing(budgets[0], tasks.values(), frozenset(self._decided)) if budgets else None
 
     def step(self, now: float, is_busy: Callable[[ObjectRef], bool], note: Note) -> list[ObjectRef]:
         """Decide what is due; return the objects to look at again. is_busy: a write about it is under way."""
@@ -102,12 +98,8 @@ class Evicting:
         candidates = [*self._wished(), *(each for one in leaving.values() for each in one.candidates)]
         waits = self._decide(candidates, is_busy, now, note)
         dirty = [each.ref for each in candidates if each.ref in self._decided]
-        dirty += [ref for ref in self._view.workloads.objects if self._concerns(ref)]
-        self._namespaces.clear()
+        dirty += self._standings.news(self._decided.__contains__)
         return [*dirty, *self._progress(leaving, waits)]
-
-    def _concerns(self, ref: ObjectRef) -> bool:
-        return ref.plural == "disruptionbudgets" and ref.namespace in self._namespaces
 
     def _forget_seen(self) -> None:
         """Drop decisions whose binding is told to stop, or gone."""
@@ -120,6 +112,7 @@ class Evicting:
             )
             if not runs:
                 del self._decided[ref]
+                self._standings.disrupted(ref)
 
     # Who is to move
 
@@ -201,18 +194,30 @@ class Evicting:
         busy = {each.ref for each in candidates if is_busy(each.ref)}
         waits = {ref: text for ref, text in self._told.items() if ref in busy}
         candidates = [each for each in candidates if each.ref not in busy]
-        if candidates:
-            namespaces = {each.ref.namespace for each in candidates}
-            tasks = guarded_in(self._view, self._health, namespaces, is_busy)
-            budgets = budgets_of(self._view, namespaces)
-            for ref, verdict in decide(candidates, tasks, budgets, frozenset(self._decided)).items():
-                if isinstance(verdict, Waits):
-                    waits[ref] = verdict.reason
-                    self._tell(ref, verdict.reason, now, note)
-                else:
-                    self._decided[ref] = verdict
+        for ref, verdict in self._verdicts(candidates, is_busy).items():
+            if isinstance(verdict, Waits):
+                waits[ref] = verdict.reason
+                self._tell(ref, verdict.reason, now, note)
+            else:
+                self._decided[ref] = verdict
+                self._standings.disrupted(ref)
         self._told = {ref: text for ref, text in self._told.items() if ref in waits}
         return waits
+
+    def _verdicts(
+        self, candidates: list[Candidate], is_busy: Callable[[ObjectRef], bool]
+    ) -> dict[ObjectRef, Evicted | Waits]:
+        """What is written about serves nobody, for who asks: nobody knows whether it stays."""
+        standings = self._standings
+        budgets = tuple(standings.budgets({each.ref.namespace for each in candidates}))
+        found = (
+            (each.ref, standings.standing(each.ref, lambda ref: ref in self._decided or is_busy(ref)))
+            for each in budgets
+        )
+        stands = {ref: standing for ref, standing in found if standing is not None}
+        tasks = ((each.ref, standings.task(each.ref)) for each in candidates)
+        counting = {ref: task for ref, task in tasks if task is not None}
+        return decide_by(candidates, counting, budgets, stands, self._decided)
 
     def _tell(self, ref: ObjectRef, reason: str, now: float, note: Note) -> None:
         if self._told.get(ref) != reason:

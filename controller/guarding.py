@@ -1,14 +1,12 @@
-"""From the view to what budgets are about: tasks as budgets see them, and the budgets over them."""
+"""From records to what budgets are about: tasks as budgets see them, and the budgets over them."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 
 from controller.reconcilers.eviction import Budget, Guarded
 from controller.reconcilers.rollup import NodeHealth
-from controller.records import TaskRecord
-from controller.view import View
+from controller.records import ObjectRecord, TaskRecord
 from schemas.binding import Binding, Desired
 from schemas.budget import DisruptionBudget
-from schemas.keys import ObjectRef
 from schemas.meta import find_condition
 from schemas.state import FINISHED
 from schemas.versioned import Versioned
@@ -17,52 +15,30 @@ from schemas.workload_status import DaemonSetStatus
 from store.codec import Unreadable
 
 
-def budgets_of(view: View, namespaces: Collection[str]) -> list[Budget]:
-    """Return the budgets of some namespaces, those that can't be read included."""
-    found, wanted = [], _wanted(view, namespaces)
-    for record in view.workloads.of("disruptionbudgets"):
-        slot = record.spec
-        if record.ref.namespace not in namespaces or slot is None:
-            continue
-        if isinstance(slot, Unreadable):
-            found.append(Budget(record.ref, None, {}))
-        elif isinstance(slot.value, DisruptionBudget):
-            found.append(Budget(record.ref, slot.value.spec, wanted))
-    return found
+def budget_of(record: ObjectRecord, wanted: Mapping[str, int]) -> Budget | None:
+    """Return a budget, also one that can't be read; None for one that is gone. wanted: see Budget."""
+    if isinstance(record.spec, Unreadable):
+        return Budget(record.ref, None, {})
+    if isinstance(record.spec, Versioned) and isinstance(record.spec.value, DisruptionBudget):
+        return Budget(record.ref, record.spec.value.spec, wanted)
+    return None
 
 
-def _wanted(view: View, namespaces: Collection[str]) -> dict[str, int]:
-    """Return owner's uid -> how many tasks it wants; of Jobs what is there counts."""
-    found: dict[str, int] = {}
-    for record in view.workloads.of("deployments", "daemonsets"):
-        if record.ref.namespace not in namespaces:
-            continue
-        if isinstance(record.spec, Versioned) and isinstance(record.spec.value, Deployment):
-            found[record.spec.value.metadata.uid] = record.spec.value.spec.replicas
-        status = record.status.value if isinstance(record.status, Versioned) else None
-        if isinstance(status, DaemonSetStatus):
-            found[status.uid] = status.desired
-    return found
+def wanted_by(record: ObjectRecord) -> tuple[str, int] | None:
+    """Return an owner's uid and how many tasks it wants; None for one of which what is there counts, as of Jobs."""
+    if isinstance(record.spec, Versioned) and isinstance(record.spec.value, Deployment):
+        return record.spec.value.metadata.uid, record.spec.value.spec.replicas
+    status = record.status.value if isinstance(record.status, Versioned) else None
+    return (status.uid, status.desired) if isinstance(status, DaemonSetStatus) else None
 
 
-def guarded_in(
-    view: View,
-    health: Mapping[str, NodeHealth],
-    namespaces: Collection[str],
-    is_busy: Callable[[ObjectRef], bool],
-) -> dict[ObjectRef, Guarded]:
-    """Return the tasks of some namespaces that count: those that are neither finished nor asked to go.
-
-    is_busy: a write about it is under way, so that nobody knows whether it stays.
-    """
-    found = {}
-    for ref, record in view.tasks.items():
-        if ref.namespace in namespaces and _counts(record):
-            labels = record.spec.value.metadata.labels if isinstance(record.spec, Versioned) else None
-            healthy = _is_healthy(record, health) and not is_busy(ref)
-            owner = record.owner
-            found[ref] = Guarded(ref, labels, healthy, owner.uid if owner else "")
-    return found
+def guarded_of(record: TaskRecord, health: Mapping[str, NodeHealth]) -> Guarded | None:
+    """Return a task as budgets see it, None for one that doesn't count: finished, or asked to go."""
+    if not _counts(record):
+        return None
+    labels = record.spec.value.metadata.labels if isinstance(record.spec, Versioned) else None
+    owner = record.owner
+    return Guarded(record.ref, labels, _is_healthy(record, health), owner.uid if owner else "")
 
 
 def _counts(record: TaskRecord) -> bool:

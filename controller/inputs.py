@@ -38,6 +38,7 @@ class InputsOf:
         sealer: Sealer | None = None,
         nodes: Callable[[], tuple[NodeView, ...]] = tuple,
         is_collected: Callable[[ObjectRef], bool] = lambda _: False,
+        since: float = 0.0,
     ) -> None:
         self._view = view
         self._sealer = sealer or Sealer(view, None)
@@ -50,7 +51,7 @@ class InputsOf:
         self._policy: Policy | None = None
         self._shared_verdicts: dict[tuple[str, int], tuple[int, Admitted | Denied]] = {}
         self._denials: dict[ObjectRef, tuple[int, tuple[str, ...]]] = {}
-        self.owners = Owners(view, self._health, nodes, self._denied)
+        self.owners = Owners(view, self._health, nodes, self._denied, since)
         self.evicting = Evicting(view, self._health)
 
     def of_owner(self, ref: ObjectRef) -> OwnerInputs[Any, Any] | Strays | None:
@@ -224,13 +225,7 @@ class InputsOf:
 
     def _runs_unbound(self, node: str) -> bool:
         """Say whether a container that no binding names was last seen there; its report must not be lost."""
-        reports = (
-            report.value
-            for task in self._view.tasks.values()
-            for site, report in task.reports.items()
-            if site[0] == node
-        )
-        return any(report.unbound and not report.final for report in reports)
+        return any(report.unbound and not report.final for report in self._view.reports_on(node))
 
     def of_policy(self, ref: ObjectRef) -> PolicyInputs | None:
         """Return the inputs of a namespace, queue or priority class."""
@@ -286,6 +281,14 @@ class InputsOf:
         elif ref in self._view.workloads.objects:
             slot = self._view.workloads.objects[ref].status
         return slot if isinstance(slot, Versioned) else None
+
+    def uid_of(self, ref: ObjectRef) -> str:
+        """Return the uid of a task or of an owner, empty where that is not known."""
+        if ref.plural != "tasks":
+            record = self._view.workloads.objects.get(ref)
+            return self.owners.uid_of(record) if record is not None else ""
+        spec = self._view.task(ref).spec
+        return spec.value.metadata.uid if isinstance(spec, Versioned) else ""
 
     def composed(self, ref: ObjectRef) -> dict[str, Any]:
         """Return the JSON of something owned, as a spec of its own would be."""

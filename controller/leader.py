@@ -25,7 +25,7 @@ from controller.reconcilers.deployment import plan_deployment
 from controller.reconcilers.job import plan_job
 from controller.reconcilers.node import plan_node
 from controller.reconcilers.owner_inputs import OwnerInputs
-from controller.reconcilers.plan import Plan
+from controller.reconcilers.plan import EventNote, Plan
 from controller.reconcilers.policy import plan_policy
 from controller.reconcilers.recovery import is_of_old_incarnation, rebuild_task
 from controller.reconcilers.strays import Strays, plan_strays
@@ -49,7 +49,7 @@ from schemas.status import TaskStatus
 from schemas.versioned import Versioned
 from sealing.keys import KeyPair
 from store.batch import Applied, Conflict, FencedOff, Unknown
-from store.errors import OutcomeUnknown
+from store.errors import OutcomeUnknown, RequestTooLarge
 from store.fence import Fence
 from store.reflector import Change
 
@@ -108,7 +108,7 @@ class Term:
         self._sealer = Sealer(view, key_pair)
         self._collecting = Collecting(view, finished or FinishedPolicy())
         self._inputs = InputsOf(
-            view, self._sealer, lambda: self._scheduling.nodes.all(view), self._collecting.is_collected
+            view, self._sealer, lambda: self._scheduling.nodes.all(view), self._collecting.is_collected, now
         )
         self._evicting = self._inputs.evicting
         self._outbox = Outbox(fence, keys, writer, recorder, self._inputs, random_source)
@@ -171,7 +171,9 @@ class Term:
     def _node_changed(self, name: str, now: float) -> None:
         self._evicting.changed((cluster_ref("nodes", name),))
         if self._inputs.refresh_node(name, now):
-            for ref in self._view.tasks_on(name):
+            tasks = self._view.tasks_on(name)
+            self._evicting.changed(tasks)
+            for ref in tasks:
                 self._queue.add(ref)
                 owner = self._view.workloads.owner_ref(self._view.task(ref))
                 if owner is not None:
@@ -271,7 +273,22 @@ class Term:
                 case Unknown(error):
                     log.warning("write has no answer subject=%s error=%s", subjects[0], error)
                     self.lost_track = self.lost_track or isinstance(error, OutcomeUnknown)
+                    if isinstance(error, RequestTooLarge):
+                        self._tell_too_large(subjects[0], error, now)
                     self._not_written(subjects, now)
+
+    def _tell_too_large(self, ref: ObjectRef, error: RequestTooLarge, now: float) -> None:
+        """One change alone is more than the store takes: who can make it smaller has to hear of it."""
+        text = (
+            f"what is to be written about it is too large, so that nothing happens: {error}; "
+            "make its spec, or the ConfigMaps that it takes, smaller"
+        )
+        owner = self._view.workloads.owner_ref(self._view.task(ref)) if ref.plural == "tasks" else None
+        for each in (ref, owner):
+            if each is not None:
+                self._outbox.note(
+                    each, self._inputs.uid_of(each), EventNote("Warning", "TooLarge", text), now
+                )
 
     def _not_written(self, subjects: tuple[ObjectRef, ...], now: float) -> None:
         """Forget what was assumed, and look again after a backoff, when the cache has caught up."""
@@ -282,6 +299,7 @@ class Term:
 
     def _see(self, revision: int) -> None:
         seen, ready = self._outbox.ledger.reached(revision)
+        self._evicting.changed(seen)
         self._collecting.changed(seen)
         for ref in seen:
             self._binder.forget(ref)

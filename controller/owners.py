@@ -30,8 +30,8 @@ MAKES = {"deployments": "tasks", "daemonsets": "tasks", "jobs": "tasks", "cronjo
 class Owners:
     """Builds the inputs of owners' planners.
 
-    health: node name -> how it is. nodes: all of them, as the scheduler sees them. denied: why admission refuses a
-    task of an owner's template, by the owner's spec.
+    since: when this leader began, in seconds since 1970. health: node name -> how it is. nodes: all of them, as the
+    scheduler sees them. denied: why admission refuses a task of an owner's template, by the owner's spec.
     """
 
     def __init__(
@@ -40,12 +40,14 @@ class Owners:
         health: Mapping[str, NodeHealth],
         nodes: Callable[[], tuple[NodeView, ...]],
         denied: Callable[[ObjectRef, int, Callable[[], Task]], tuple[str, ...]],
+        since: float,
     ) -> None:
         self._view = view
         self._workloads = view.workloads
         self._health = health
         self._nodes = nodes
         self._denied = denied
+        self._since = since
 
     def inputs(self, ref: ObjectRef) -> OwnerInputs[Any, Any] | None:
         """Return all about one owner; None when there is nothing of it, or it can't be read."""
@@ -79,6 +81,7 @@ class Owners:
             stuck=unread.stuck,
             unread_revisions=unread.revisions,
             owned=record.owned if record.is_owned and isinstance(record.owned, Versioned) else None,
+            leading_since=self._since,
         )
 
     def strays(self, ref: ObjectRef) -> Strays | None:

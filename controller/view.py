@@ -4,7 +4,7 @@ Owned by the controller's core loop. Fed by `apply`, which returns the objects t
 parsed is kept as Unreadable and freezes what it names; it is never taken for absent.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -101,6 +101,14 @@ class View:
         ]
         found = {self._site_ref.get((what, (node, uid))) for what, uid in places}
         return sorted(ref for ref in found if ref is not None)
+
+    def reports_on(self, node: str) -> Iterator[TaskReport]:
+        """Return what was last reported of the tasks of a node."""
+        record = self.nodes.get(node)
+        for uid in record.reported if record is not None else ():
+            report = self._report_at((node, uid))
+            if report is not None:
+                yield report
 
     @property
     def has_unread_sites(self) -> bool:

@@ -307,6 +307,8 @@ def _stopped(intent: StopBinding) -> dict[str, object]:
         values[("sealed",)] = {}  # what is to stop pulls nothing
     if intent.binding.value.config:
         values[("config",)] = {}
+    if intent.binding.value.discovery:
+        values[("discovery",)] = {}
     if intent.grace_s is not None:
         values[("spec", "grace")] = format_duration(intent.grace_s)
     return patch(intent.binding.raw, values)

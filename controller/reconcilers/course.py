@@ -77,7 +77,7 @@ def _is_to_roll_back(inputs: DeploymentInputs, template: Template, now: float) -
     good = inputs.revisions.get(status.good_revision)
     if not spec.auto_rollback or good is None or good.value.hash == template.hash:
         return False
-    if status.revision != template.number or was_held(status):
+    if status.revision != template.number or was_held(status) or not is_same_spec(inputs):
         return False
     replicas = replicas_of(inputs, template.hash, now)
     if progress_of(replicas) > status.progress or is_complete(replicas, spec.replicas):
@@ -89,6 +89,12 @@ def status_of(inputs: DeploymentInputs) -> DeploymentStatus:
     return inputs.own_status or DeploymentStatus(uid=inputs.uid)
 
 
+def is_same_spec(inputs: DeploymentInputs) -> bool:
+    """Say whether the status is about the present spec: with another one the rollout begins anew."""
+    assert inputs.spec is not None
+    return status_of(inputs).observed_generation == inputs.spec.generation
+
+
 def was_held(status: DeploymentStatus) -> bool:
     """Say whether the rollout stood still on purpose: the time until the deadline begins anew after that."""
     progressing = find_condition(status.conditions, "Progressing")
@@ -97,11 +103,15 @@ def was_held(status: DeploymentStatus) -> bool:
 
 
 def deadline_of(inputs: DeploymentInputs, status: DeploymentStatus) -> float:
-    """Return when a rollout that does not come forward has failed, infinity if that is not known."""
+    """Return when a rollout that does not come forward has failed, infinity if that is not known.
+
+    Time in which nobody led does not count: nobody moved the rollout then, nor saw how far it came.
+    """
     assert inputs.spec is not None
     if not status.progressed_at:
         return float("inf")
-    return parse_time(status.progressed_at) + inputs.spec.value.spec.progress_deadline_seconds
+    since = max(parse_time(status.progressed_at), inputs.leading_since)
+    return since + inputs.spec.value.spec.progress_deadline_seconds
 
 
 def replicas_of(inputs: DeploymentInputs, wanted_hash: str, now: float) -> tuple[Replica, ...]:

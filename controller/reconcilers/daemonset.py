@@ -24,6 +24,7 @@ from controller.reconcilers.owner_plan import (
 )
 from controller.reconcilers.placing import shape_of
 from controller.reconcilers.plan import CreateOwned, EventNote, Intent, Plan, PutOwnerStatus, RemoveOwned
+from controller.reconcilers.plan_size import removals_that_fit, template_bytes
 from controller.reconcilers.revisions import (
     Template,
     hash_of,
@@ -66,7 +67,8 @@ def plan_daemonset(inputs: DaemonSetInputs, now: float) -> Plan:
     spec, template = inputs.spec.value.spec, template_of(inputs)
     fitting, tolerable = _nodes(inputs, spec.template.spec)
     sites = _sites(inputs, template, now)
-    removals = _removals(inputs, spec, sites, fitting, tolerable)[:MAX_OWNED_A_PLAN]
+    removals = _removals(inputs, spec, sites, fitting, tolerable)
+    removals = removals[: _that_fit(inputs, template, removals)]
     gone = {removal.ref.name for removal in removals}
     free = [node for node in fitting if _is_free(sites.get(node), gone)]
     creations = _creations(inputs, template, free)[: MAX_OWNED_A_PLAN - len(removals)]
@@ -74,6 +76,13 @@ def plan_daemonset(inputs: DaemonSetInputs, now: float) -> Plan:
         node: site.kept for node, site in sites.items() if site.kept and site.kept.task.ref.name not in gone
     }
     return _complete_plan(inputs, template, _Outcome(fitting, kept, removals, creations), now)
+
+
+def _that_fit(inputs: DaemonSetInputs, template: Template, removals: list[RemoveOwned]) -> int:
+    """Return how many of them go into one transaction, beside the template where that is kept now."""
+    keeps = (template.is_new and not inputs.denied) or bool(told_cause(inputs, template))
+    beside_bytes = template_bytes(inputs) if keeps and removals else 0
+    return removals_that_fit(removals, beside_bytes=beside_bytes, least=0 if keeps else 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from controller.reconcilers.course import Course, DeploymentInputs, course_of, replicas_of, status_of
 from controller.reconcilers.deployment_status import Outcome, next_status, notes_of, wake_at
-from controller.reconcilers.endpoints import plan_endpoints
+from controller.reconcilers.endpoints import notes_of_list, plan_endpoints
 from controller.reconcilers.freezing import frozen_plan
 from controller.reconcilers.owner_ending import plan_owner_ending
 from controller.reconcilers.owner_inputs import MAX_OWNED_A_PLAN, OwnedTask
@@ -25,6 +25,7 @@ from controller.reconcilers.owner_plan import (
     task_named,
 )
 from controller.reconcilers.plan import CreateOwned, EventNote, Intent, Plan, PutOwnerStatus, RemoveOwned
+from controller.reconcilers.plan_size import list_bytes, removals_that_fit, template_bytes
 from controller.reconcilers.revisions import hash_of, keep_template, told_cause, trim_revisions
 from controller.reconcilers.rollout import Moves, Replica, bounds_of, hold, recreate, roll
 from schemas.binding import StopReason
@@ -37,12 +38,12 @@ def plan_deployment(inputs: DeploymentInputs, now: float) -> Plan:
     if inputs.unreadable:
         return frozen_plan(inputs, status_of(inputs), now)
     course = course_of(inputs, now)
-    dead = _dead(inputs)[:MAX_OWNED_A_PLAN]
     before = replicas_of(inputs, course.hash, now)
-    moves = _moves(inputs, course, before, room=MAX_OWNED_A_PLAN - len(dead))
-    removals = [*(_removal(each) for each in dead), *(_removal_of(each, course) for each in moves.remove)]
-    creations = _creations(inputs, course, before, moves.create)
-    return _complete_plan(inputs, course, _Changes(before, removals, creations), now)
+    changes = _changes(inputs, course, before, room=MAX_OWNED_A_PLAN)
+    fit = _that_fit(inputs, course, changes.removals)
+    if fit < len(changes.removals):
+        changes = _changes(inputs, course, before, room=fit)
+    return _complete_plan(inputs, course, changes, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,23 @@ class _Changes:
     @property
     def gone(self) -> frozenset[str]:
         return frozenset(removal.ref.name for removal in self.removals)
+
+
+def _changes(inputs: DeploymentInputs, course: Course, before: tuple[Replica, ...], room: int) -> _Changes:
+    """Return who goes and who comes, `room` at most."""
+    dead = _dead(inputs)[:room]
+    moves = _moves(inputs, course, before, room=room - len(dead))
+    removals = [*(_removal(each) for each in dead), *(_removal_of(each, course) for each in moves.remove)]
+    return _Changes(before, removals, _creations(inputs, course, before, moves.create))
+
+
+def _that_fit(inputs: DeploymentInputs, course: Course, removals: list[RemoveOwned]) -> int:
+    """Return how many of them go into one transaction, beside what else this plan writes."""
+    if not removals:
+        return 0
+    keeps = course.puts_template or bool(told_cause(inputs, course.template))
+    beside_bytes = list_bytes(inputs) + (template_bytes(inputs) if keeps else 0)
+    return removals_that_fit(removals, beside_bytes=beside_bytes, least=0 if keeps else 1)
 
 
 def _complete_plan(inputs: DeploymentInputs, course: Course, changes: _Changes, now: float) -> Plan:
@@ -71,18 +89,19 @@ def _complete_plan(inputs: DeploymentInputs, course: Course, changes: _Changes, 
         status.rolled_back,
     }
     limit = inputs.spec.value.spec.revision_history_limit
+    listed = plan_endpoints(inputs, gone)
     intents: list[Intent] = [
         *outdated_requests(inputs),
         *(keep_template(inputs, course.template) if course.puts_template else ()),
         *told_cause(inputs, course.template),
         *changes.removals,
         *changes.creations,
-        *plan_endpoints(inputs, gone),
+        *listed,
         *trim_revisions(inputs, needed | {course.template.number}, limit),
     ]
     if status != inputs.own_status:
         intents.append(PutOwnerStatus(status))
-    events = (*_notes_of_moves(changes), *notes_of(inputs, status))
+    events = (*_notes_of_moves(changes), *notes_of_list(inputs, listed), *notes_of(inputs, status))
     return replace(
         empty_plan(inputs),
         intents=tuple(intents),

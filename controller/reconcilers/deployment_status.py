@@ -11,6 +11,7 @@ from controller.reconcilers.course import (
     DeploymentInputs,
     deadline_of,
     is_complete,
+    is_same_spec,
     progress_of,
     status_of,
     was_held,
@@ -45,7 +46,7 @@ class Outcome:
 
 
 def next_status(inputs: DeploymentInputs, outcome: Outcome, now: float) -> DeploymentStatus:
-    """Return the status after the plan."""
+    """Return the status after the plan. A revision of which no task ever ran has not proved good."""
     assert inputs.spec is not None
     old, course, spec = status_of(inputs), outcome.course, inputs.spec.value.spec
     complete = outcome.is_complete(spec.replicas) and not course.is_held
@@ -54,7 +55,7 @@ def next_status(inputs: DeploymentInputs, outcome: Outcome, now: float) -> Deplo
             **_counts(outcome),
             "observed_generation": inputs.spec.generation,
             "revision": course.revision,
-            "good_revision": course.revision if complete else old.good_revision,
+            "good_revision": course.revision if complete and spec.replicas else old.good_revision,
             "rolled_back": course.rolled_back,
             "rolled_back_generation": inputs.spec.generation if course.rolled_back else 0,
             "progressed_at": _progressed_at(inputs, outcome, now),
@@ -77,25 +78,20 @@ def _counts(outcome: Outcome) -> dict[str, int]:
 
 
 def _progressed_at(inputs: DeploymentInputs, outcome: Outcome, now: float) -> str:
-    """When the rollout last came forward; a rollout that begins or goes on after a pause has come forward."""
+    """When the rollout last came forward; one that begins, or goes on after a pause or a new spec, has."""
     old, course = status_of(inputs), outcome.course
     begins = old.revision != course.revision or not old.progressed_at
     goes_on = was_held(old) and not course.is_held
-    forward = _is_same_spec(inputs) and outcome.progress > old.progress
+    forward = not is_same_spec(inputs) or outcome.progress > old.progress
     return format_time(now) if begins or goes_on or forward else old.progressed_at
 
 
 def _best_progress(inputs: DeploymentInputs, outcome: Outcome) -> int:
     """The mark to beat; a changed spec (another number of replicas) begins anew with it."""
     old = status_of(inputs)
-    if old.revision != outcome.course.revision or not _is_same_spec(inputs):
+    if old.revision != outcome.course.revision or not is_same_spec(inputs):
         return outcome.progress
     return max(old.progress, outcome.progress)
-
-
-def _is_same_spec(inputs: DeploymentInputs) -> bool:
-    assert inputs.spec is not None
-    return status_of(inputs).observed_generation == inputs.spec.generation
 
 
 def _conditions(
@@ -136,14 +132,15 @@ def _progressing(
         return Condition(
             type="Progressing", status="False", reason=ROLLED_BACK, message=_why_back(inputs, status)
         )
-    if revision and revision == status.good_revision:
+    is_done = outcome.is_complete(spec.replicas) and not outcome.course.is_held
+    if revision and (is_done or revision == status.good_revision):
         return Condition(
             type="Progressing",
             status="True",
             reason=COMPLETE,
             message=f"revision {revision} is rolled out",
         )
-    if not outcome.course.is_held and now >= deadline_of(inputs, status):
+    if not outcome.course.is_held and (now >= deadline_of(inputs, status) or _is_late_still(inputs, status)):
         return _out_of_time(inputs, outcome, status)
     new = sum(each.is_new for each in outcome.replicas) + outcome.created_new
     text = f"revision {revision}: {new} of {spec.replicas} tasks made, {_available_new(outcome)} available"
@@ -161,6 +158,14 @@ def _why_back(inputs: DeploymentInputs, status: DeploymentStatus) -> str:
         f"revision {status.rolled_back} did not come forward for {after}s, and revision {status.revision} "
         f"took its place again; change the template, or to try it again: berth rollout restart {inputs.ref}"
     )
+
+
+def _is_late_still(inputs: DeploymentInputs, status: DeploymentStatus) -> bool:
+    """Say whether the time was over before, under another leader, and nothing came forward since."""
+    old = status_of(inputs)
+    progressing = find_condition(old.conditions, "Progressing")
+    was_late = progressing is not None and progressing.reason == DEADLINE
+    return was_late and (old.revision, old.progressed_at) == (status.revision, status.progressed_at)
 
 
 def _out_of_time(inputs: DeploymentInputs, outcome: Outcome, status: DeploymentStatus) -> Condition:
@@ -214,6 +219,7 @@ def wake_at(inputs: DeploymentInputs, outcome: Outcome, status: DeploymentStatus
         for each in outcome.replicas
         if each.is_ready and not each.is_available and each.task.ready_at is not None
     ]
-    if not outcome.course.is_held and status.good_revision != status.revision:
+    is_done = status.good_revision == status.revision or outcome.is_complete(inputs.spec.value.spec.replicas)
+    if not outcome.course.is_held and not is_done:
         times.append(deadline_of(inputs, status))
     return min((time for time in times if now < time < float("inf")), default=None)

@@ -4,15 +4,18 @@ A task is listed while it is ready, is to run, and its node answers. Whatever st
 list in the same transaction, so that nobody is sent to a task that is told to end.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from itertools import accumulate
 from operator import attrgetter
 from typing import Any
 
 from controller.reconcilers.owner_inputs import OwnedTask, OwnerInputs
 from controller.reconcilers.owner_plan import owner_of
-from controller.reconcilers.plan import PutEndpoints
+from controller.reconcilers.plan import EventNote, PutEndpoints
 from schemas.owned import Endpoint, Endpoints
 from schemas.workload import Deployment
+
+MAX_LIST_BYTES = 600_000  # some 2,000 addresses of one port; it is written beside bindings, in etcd's 1.5 MiB
 
 
 def plan_endpoints(
@@ -24,14 +27,48 @@ def plan_endpoints(
     """
     before, owner = inputs.endpoints, owner_of(inputs)
     listed = {each.task: each for each in before.value.addresses} if before is not None else {}
-    serving = (task for task in inputs.tasks if task.is_serving and task.ref.name not in stopping)
-    found = (endpoint_of(task, listed.get(task.ref.name)) for task in serving)
-    addresses = tuple(sorted((each for each in found if each is not None), key=attrgetter("task")))
+    found = _found(inputs, listed, stopping)
+    addresses = tuple(sorted(_that_fit(found, listed), key=attrgetter("task")))
     if before is None and not addresses and not _publishes_ports(inputs):
         return ()
     if before is not None and (before.value.owner, before.value.addresses) == (owner, addresses):
         return ()
     return (PutEndpoints(inputs.ref, before, Endpoints(owner=owner, addresses=addresses)),)
+
+
+def notes_of_list(
+    inputs: OwnerInputs[Deployment, Any], changes: tuple[PutEndpoints, ...]
+) -> tuple[EventNote, ...]:
+    """Tell people when a new list leaves some out."""
+    if not changes or sum(map(_size_bytes, changes[0].endpoints.addresses)) < MAX_LIST_BYTES // 2:
+        return ()
+    ready, listed = sum(task.is_serving for task in inputs.tasks), len(changes[0].endpoints.addresses)
+    if ready <= listed:
+        return ()
+    text = f"its list of addresses is full with {listed} of {ready}; make several deployments of it"
+    return (EventNote("Warning", "AddressesLeftOut", text),)
+
+
+def _found(
+    inputs: OwnerInputs[Deployment, Any], listed: Mapping[str, Endpoint], stopping: Collection[str]
+) -> list[Endpoint]:
+    serving = (task for task in inputs.tasks if task.is_serving and task.ref.name not in stopping)
+    found = (endpoint_of(task, listed.get(task.ref.name)) for task in serving)
+    return [each for each in found if each is not None]
+
+
+def _that_fit(found: list[Endpoint], listed: Mapping[str, Endpoint]) -> list[Endpoint]:
+    """Return as many as a list may have; those that are on it stay, so that nobody comes and goes for nothing."""
+    if sum(map(_size_bytes, found)) <= MAX_LIST_BYTES:
+        return found
+    in_order = sorted(found, key=lambda each: (each.task not in listed, each.task))
+    taken = accumulate(map(_size_bytes, in_order))
+    return [each for each, size_bytes in zip(in_order, taken, strict=True) if size_bytes <= MAX_LIST_BYTES]
+
+
+def _size_bytes(each: Endpoint) -> int:
+    """Return what an address takes in the list, a little more rather than less: it is asked of thousands at once."""
+    return len(each.task) + len(each.node) + 120 + 150 * len(each.ports)
 
 
 def endpoint_of(task: OwnedTask, listed: Endpoint | None = None) -> Endpoint | None:

@@ -4,7 +4,7 @@ A healthy task may go while every budget over it keeps as many healthy ones as i
 serves nobody, so that it may always go. What was decided and is not seen yet is disrupted already.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -94,14 +94,21 @@ def covers(budget: Budget, task: Guarded) -> bool:
 
 def standing(budget: Budget, tasks: Iterable[Guarded], disrupted: frozenset[ObjectRef]) -> Standing:
     """Return how a budget that can be read stands, among `tasks` of its namespace."""
-    assert budget.spec is not None
     covered = [task for task in tasks if covers(budget, task)]
-    healthy = sum(task.healthy and task.ref not in disrupted for task in covered)
+    return standing_of(budget, covered, disrupted.__contains__)
+
+
+def standing_of(
+    budget: Budget, covered: Collection[Guarded], is_gone: Callable[[ObjectRef], bool]
+) -> Standing:
+    """Return how a budget that can be read stands, over these very tasks. is_gone: it serves nobody."""
+    assert budget.spec is not None
+    healthy = sum(task.healthy and not is_gone(task.ref) for task in covered)
     expected = _expected(budget, covered)
     return Standing(expected, healthy, _needed(budget.spec, expected))
 
 
-def _expected(budget: Budget, covered: list[Guarded]) -> int:
+def _expected(budget: Budget, covered: Collection[Guarded]) -> int:
     """Count what owners want, also while a task of theirs is missing; of what has no such owner what is there."""
     by_owner: dict[str, int] = {}
     for task in covered:
@@ -131,6 +138,18 @@ def decide(
     stands = {
         budget.ref: standing(budget, tasks.values(), disrupted) for budget in known if budget.spec is not None
     }
+    return decide_by(candidates, tasks, known, stands, disrupted)
+
+
+def decide_by(
+    candidates: Iterable[Candidate],
+    tasks: Mapping[ObjectRef, Guarded],
+    known: tuple[Budget, ...],
+    standings: Mapping[ObjectRef, Standing],
+    disrupted: Container[ObjectRef],
+) -> dict[ObjectRef, Evicted | Waits]:
+    """The same, where it is known how the budgets stand; `tasks` need only have the candidates."""
+    stands = dict(standings)
     verdicts: dict[ObjectRef, Evicted | Waits] = {}
     for candidate in sorted(candidates, key=lambda each: _order(each, tasks)):
         if candidate.ref in verdicts or candidate.ref in disrupted:

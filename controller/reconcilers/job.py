@@ -43,6 +43,7 @@ from controller.reconcilers.owner_plan import (
     task_named,
 )
 from controller.reconcilers.plan import CreateOwned, EventNote, Intent, Plan, PutOwnerStatus, PutRevision
+from controller.reconcilers.plan_size import removals_that_fit
 from schemas.binding import StopReason
 from schemas.canonical import canonical_hash
 from schemas.timestamps import format_time, parse_time
@@ -157,7 +158,9 @@ def _moved(inputs: JobInputs, tally: Tally, seen: JobStatus, verdict: Verdict | 
     surplus, why = _surplus(inputs, tally, seen, verdict, may_run=may_run)
     intents: list[Intent] = [*outdated_requests(inputs)]
     removed = [*tally.void, *_to_collect(tally), *surplus][:MAX_OWNED_A_PLAN]
-    intents += [removal_of(task, StopReason.DELETED, why) for task in removed]
+    removals = [removal_of(task, StopReason.DELETED, why) for task in removed]
+    removed = removed[: removals_that_fit(removals)]
+    intents += removals[: len(removed)]
     created: list[CreateOwned] = []
     revision = _revision(inputs)
     if may_run and not inputs.denied and may_retry_at(seen) <= now:

@@ -22,6 +22,7 @@ from controller.reconcilers.plan import (
     RemoveOwned,
     RemoveRevision,
 )
+from controller.reconcilers.plan_size import orphans_that_fit, removals_that_fit
 from schemas.binding import StopReason
 
 MAX_ORPHANS_A_PLAN = 20  # each is written as a whole object of its own
@@ -57,10 +58,12 @@ def _cascade(inputs: OwnerInputs[Any, Any]) -> str:
 def _let_go(inputs: OwnerInputs[Any, Any], made: list[OwnedTask | OwnedJob], plan: Plan) -> Plan:
     intents: list[Intent] = list(_without_endpoints(inputs))
     if _cascade(inputs) == "orphan":
-        intents += [_orphan(inputs, each) for each in made[:MAX_ORPHANS_A_PLAN]]
+        fit = orphans_that_fit(made, MAX_ORPHANS_A_PLAN)
+        intents += [_orphan(inputs, each) for each in made[:fit]]
         verb = "left to themselves"
     else:
-        intents += [_remove(inputs, each) for each in made[:MAX_OWNED_A_PLAN]]
+        removals = [_remove(inputs, each) for each in made[:MAX_OWNED_A_PLAN]]
+        intents += removals[: removals_that_fit(removals)]
         verb = "removed"
     done = sum(isinstance(intent, RemoveOwned | OrphanOwned) for intent in intents)
     plural = "jobs" if inputs.ref.plural == "cronjobs" else "tasks"

@@ -94,6 +94,7 @@ class OwnerInputs(Generic[O_co, S_co]):
     unless the owner goes. stuck: those of them that its end has to wait for, too; they are not among `tasks` and
     `jobs`. unread_revisions: numbers of kept templates that can't be read.
     owned: of a CronJob's job, which is itself owned; `spec` is composed of it then, and has its revisions.
+    leading_since: seconds since 1970 from which on this leader looks at it: what was due before could not be done.
     """
 
     ref: ObjectRef
@@ -112,6 +113,7 @@ class OwnerInputs(Generic[O_co, S_co]):
     stuck: tuple[str, ...] = ()
     unread_revisions: tuple[int, ...] = ()
     owned: Versioned[Owned] | None = None
+    leading_since: float = 0.0
 
     @property
     def reads(self) -> Reads:

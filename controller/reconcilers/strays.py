@@ -13,6 +13,7 @@ from controller.reconcilers.plan import (
     RemoveOwned,
     RemoveRevision,
 )
+from controller.reconcilers.plan_size import removals_that_fit
 from schemas.binding import StopReason
 from schemas.keys import ObjectRef
 from schemas.owned import Endpoints
@@ -42,9 +43,10 @@ class Strays:
 def plan_strays(strays: Strays) -> Plan:
     """Remove them in groups; a kept template goes once nothing names it."""
     reads = Reads(strays.spec_revision, strays.status_revision, strays.owned_revision)
-    intents: list[Intent] = [
+    removals = [
         removal_of(task, StopReason.DELETED, "its owner is gone") for task in strays.tasks[:MAX_OWNED_A_PLAN]
     ]
+    intents: list[Intent] = [*removals[: removals_that_fit(removals)]]
     left = MAX_OWNED_A_PLAN - len(intents)
     intents += [RemoveOwned(job.ref, job.owned) for job in strays.jobs[:left] if job.owned is not None]
     note = EventNote("Normal", "RemovedStrays", f"removed {len(intents)} that an older {strays.ref} had made")

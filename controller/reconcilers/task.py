@@ -31,7 +31,7 @@ from controller.reconcilers.plan import (
 )
 from controller.reconcilers.readiness import PROBE_FAILED, hook_notes, probe_notes
 from controller.reconcilers.rollup import roll_up, state_of
-from controller.reconcilers.task_config import copies_to_change
+from controller.reconcilers.task_config import copies_to_change, with_lack, without_lack
 from controller.reconcilers.task_inputs import Site, TaskInputs, reads_of
 from schemas.admission import Admitted, Denied
 from schemas.binding import Binding, Desired, StopReason
@@ -159,6 +159,8 @@ def _rolled_up(inputs: TaskInputs, binding: Binding, now: float, *, ended: bool)
     )
     if binding.reason is StopReason.COMPLETED and status.state not in FINISHED:
         status = _finished_anyway(old, status, inputs.spec.generation, now, ended=ended)
+    if inputs.health(binding.node).down_since is None:
+        status = without_lack(status, now)
     return with_admission(status, inputs, now)
 
 
@@ -199,8 +201,8 @@ def _plan_reschedule(inputs: TaskInputs, current: Versioned[Binding], plan: Plan
     binding, health = current.value, inputs.health(current.value.node)
     if health.down_since is None or isinstance(inputs.verdict, Denied | None):
         return plan
-    if inputs.has_ended(binding) or not _is_to_leave(inputs, binding) or inputs.config.reason:
-        return plan  # it has ended, keeps its logs, or could not start elsewhere for want of a ConfigMap or Secret
+    if inputs.has_ended(binding) or not _is_to_leave(inputs, binding):
+        return plan  # it has ended, or keeps its logs
     if (binding.spec.exactly_one or inputs.verdict.spec.exactly_one) and not ends_by_itself(binding, health):
         return plan
     due = health.down_since + reschedule_after_s(binding.spec)
@@ -209,7 +211,21 @@ def _plan_reschedule(inputs: TaskInputs, current: Versioned[Binding], plan: Plan
     blocked_until = copies_end_at(inputs, now, besides=current)
     if blocked_until is not None:
         return replace(plan, requeue_at=blocked_until)
+    if inputs.config.reason:
+        return _with_lack_told(inputs, plan, now)
     return replace(plan, waiting=waiting_for(inputs, inputs.verdict.spec, replaces=current))
+
+
+def _with_lack_told(inputs: TaskInputs, plan: Plan, now: float) -> Plan:
+    """It could not start elsewhere for want of a ConfigMap or Secret: say so, as it stays on a node that is lost."""
+    new = next((each.status for each in plan.intents if isinstance(each, PutTaskStatus)), inputs.own_status)
+    assert new is not None, "what is bound has a status"
+    told = with_lack(new, inputs.config, now)
+    if told == new:
+        return plan
+    others = tuple(each for each in plan.intents if not isinstance(each, PutTaskStatus))
+    note = EventNote("Warning", "FailedScheduling", inputs.config.message)
+    return replace(plan, intents=(*others, PutTaskStatus(told)), events=(*plan.events, note))
 
 
 def _restore_binding(inputs: TaskInputs, status: TaskStatus, plan: Plan, now: float) -> Plan:

@@ -105,17 +105,36 @@ def _wanted_config(binding: Binding, config: TaskConfig) -> dict[str, ConfigCopy
 def with_config(status: TaskStatus, config: TaskConfig, now: float) -> TaskStatus:
     """Say in the status of a task without a node what it waits for, and take that back when it is there."""
     if config.reason:
-        waits = Condition(
-            type="Scheduled",
-            status="False",
-            reason=config.reason,
-            message=config.message,
-            last_transition_time=format_time(now),
-        )
         told = {"reason": config.reason, "message": config.message}
-        return status.model_copy(update={**told, "conditions": set_condition(status.conditions, waits)})
+        return with_lack(status, config, now).model_copy(update=told)
     if status.reason not in REASONS:
         return status
     found = find_condition(status.conditions, "Scheduled")
     kept = tuple(each for each in status.conditions if each is not found)
     return status.model_copy(update={"reason": "", "message": "", "conditions": kept})
+
+
+def with_lack(status: TaskStatus, config: TaskConfig, now: float) -> TaskStatus:
+    """Say by a condition what a task waits for before it can be bound, be it to another node than now."""
+    return _with_scheduled(status, "False", config.reason, config.message, now)
+
+
+def without_lack(status: TaskStatus, now: float) -> TaskStatus:
+    """Take back that a task waits for something to be bound elsewhere: its node answers again."""
+    found = find_condition(status.conditions, "Scheduled")
+    if found is None or found.reason not in REASONS:
+        return status
+    return _with_scheduled(status, "True", "Bound", f"bound to {status.node}", now)
+
+
+def _with_scheduled(status: TaskStatus, is_so: str, reason: str, message: str, now: float) -> TaskStatus:
+    condition = Condition.model_validate(
+        {
+            "type": "Scheduled",
+            "status": is_so,
+            "reason": reason,
+            "message": message,
+            "lastTransitionTime": format_time(now),
+        }
+    )
+    return status.model_copy(update={"conditions": set_condition(status.conditions, condition)})

@@ -146,11 +146,17 @@ def test_pause_resume_and_restart(berth: Shell, web: World) -> None:
         (
             {
                 "conditions": [
-                    {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+                    {
+                        "type": "Progressing",
+                        "status": "False",
+                        "reason": "ProgressDeadlineExceeded",
+                        "message": "revision 2 did not come forward for 60s; task/web-2-0 is ImagePullBackOff",
+                    }
                 ]
             },
             1,
-            'deployment "web" exceeded its progress deadline',
+            'deployment "web" exceeded its progress deadline: revision 2 did not come forward for 60s; '
+            "task/web-2-0 is ImagePullBackOff",
         ),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 
 from schemas.configmap import ConfigCopy
 from schemas.keys import ObjectRef
+from schemas.meta import find_condition
 from schemas.needs import needs_of
 from schemas.state import TaskState
 from schemas.task import TaskSpec
@@ -59,6 +60,13 @@ def told(world: Cluster) -> tuple[TaskState, str, str]:
     return status.state, status.reason, status.message
 
 
+def scheduled(world: Cluster) -> tuple[str, str, str]:
+    """Status, reason and message of the condition."""
+    status = world.task_status("t")
+    found = find_condition(status.conditions, "Scheduled") if status else None
+    return (found.status, found.reason, found.message) if found else ("", "", "")
+
+
 def test_a_task_waits_for_object_and_key_and_goes_on_when_they_come(world: Cluster) -> None:
     agent = add_node(world)
     world.apply("t", **takes(LEVEL))
@@ -84,8 +92,26 @@ def test_a_task_of_a_lost_node_waits_for_what_it_takes_before_it_moves(world: Cl
     world.advance(120.0)
     world.settle()
     assert {each.node for each in world.bindings()} == {"n1"}
+    assert scheduled(world)[:2] == ("False", "ConfigMapKeyMissing")
+    assert "configmap app in namespace default has no key level" in scheduled(world)[2]
     put_config(world, level="debug")
     world.until(lambda: world.agents["n2"].running == ["t"])
+    assert scheduled(world)[:2] == ("True", "Bound")
+
+
+def test_a_node_that_answers_again_takes_back_what_its_task_waited_for(world: Cluster) -> None:
+    lost = add_node(world)
+    put_config(world, level="info")
+    world.apply("t", **takes(LEVEL))
+    world.settle()
+    put_config(world)
+    lost.die()
+    world.advance(120.0)
+    assert scheduled(world)[:2] == ("False", "ConfigMapKeyMissing")
+    lost.start()
+    world.settle()
+    assert scheduled(world) == ("True", "Bound", "bound to n1")
+    assert lost.running == ["t"]
 
 
 def test_only_the_keys_that_are_taken_are_sealed_for_the_node(world: Cluster) -> None:

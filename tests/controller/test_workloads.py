@@ -247,6 +247,26 @@ def test_new_leader_goes_on_with_a_rollout(world: Cluster) -> None:
     assert {b.spec.grace for b in world.bindings()} == {3.0}
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+def test_rollout_goes_on_after_all_controllers_were_away_for_longer_than_its_deadline(
+    world: Cluster, steps: int
+) -> None:
+    limits = {"autoRollback": True, "progressDeadlineSeconds": 60}
+    deploy(world, replicas=3, **limits)
+    world.settle()
+    deploy(world, replicas=3, template=template(grace="3s"), **limits)
+    for _ in range(steps):
+        world.step(0.5)
+    world.crash_controller()
+    world.advance(120)
+    world.controllers.append(world.new_controller("c2"))
+    world.advance(60)
+    kv = world.store.get(world.keys.status(WEB)).kv
+    assert kv is not None
+    status = DeploymentStatus.model_validate_json(kv.value)
+    assert (status.revision, status.rolled_back, status.good_revision) == (2, 0, 2)
+
+
 def test_namespace_with_an_owner_stays(world: Cluster) -> None:
     space = ObjectRef("namespaces", "_cluster", "team")
     world.apply("team", kind="Namespace")

@@ -178,9 +178,11 @@ def stop_and_keep_the_address(patch: pytest.MonkeyPatch) -> None:
 
 def evict_without_asking(patch: pytest.MonkeyPatch) -> None:
     """Evictions know of no budget."""
-    real = evicting.decide
+    real = evicting.decide_by
     patch.setattr(
-        evicting, "decide", lambda candidates, tasks, _, disrupted: real(candidates, tasks, (), disrupted)
+        evicting,
+        "decide_by",
+        lambda candidates, tasks, _known, _stands, gone: real(candidates, tasks, (), {}, gone),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from controller.reconcilers import endpoints
 from controller.reconcilers.deployment import plan_deployment
 from controller.reconcilers.plan import (
     CreateOwned,
@@ -163,6 +164,59 @@ def test_auto_rollback_goes_back_to_the_good_revision_and_stays_there() -> None:
     assert plan(world).intents == ()
 
 
+def test_time_without_a_leader_counts_against_no_rollout() -> None:
+    world = running(2, progressDeadlineSeconds=60, autoRollback=True)
+    world.set_image("demo:2")
+    step(world)
+    world.now += 1000
+    world.leading_since = world.now
+    step(world)
+    assert world.status.rolled_back == 0
+    world.settle(plan_deployment, is_broken=of_revision(2))
+    world.now = world.leading_since + 61
+    step(world)
+    assert world.status.rolled_back == 2
+
+
+def test_new_leader_does_not_take_an_exceeded_deadline_back() -> None:
+    world = running(2, progressDeadlineSeconds=60)
+    world.set_image("demo:broken")
+    world.settle(plan_deployment, is_broken=of_revision(2))
+    world.now += 61
+    step(world)
+    world.leading_since = world.now
+    assert plan(world).intents == ()
+
+
+def test_scaling_in_the_middle_of_a_rollout_gives_it_its_whole_time_again() -> None:
+    world = running(4, progressDeadlineSeconds=60, autoRollback=True)
+    world.set_image("demo:2")
+    world.settle(plan_deployment, is_broken=of_revision(2))
+    world.now += 100
+    world.edit(replicas=8)
+    step(world)
+    assert world.status.rolled_back == 0
+    world.settle(plan_deployment, is_broken=of_revision(2))
+    world.now += 61
+    step(world)
+    assert world.status.rolled_back == 2
+
+
+def test_revision_of_which_nothing_ran_is_not_the_good_one() -> None:
+    world = running(3, progressDeadlineSeconds=60, autoRollback=True)
+    world.edit(replicas=0)
+    world.settle(plan_deployment)
+    world.set_image("demo:broken")
+    world.settle(plan_deployment)
+    assert condition(world, "Progressing").reason == "NewRevisionAvailable"
+    assert (world.status.revision, world.status.good_revision, plan(world).requeue_at) == (2, 1, None)
+    world.edit(replicas=3)
+    world.settle(plan_deployment, is_broken=of_revision(2))
+    world.now += 61
+    world.settle(plan_deployment, is_broken=of_revision(2))
+    assert {task.revision for task in world.live} == {1}
+
+
 def test_scaling_after_a_rollback_keeps_the_good_revision_and_a_new_template_ends_it() -> None:
     world = running(2, progressDeadlineSeconds=60, autoRollback=True)
     world.set_image("demo:broken")
@@ -288,6 +342,25 @@ def test_stopped_task_leaves_the_endpoints_in_the_same_plan() -> None:
     puts = [each for each in found.intents if isinstance(each, PutEndpoints)]
     assert len(gone) == 2
     assert {each.task for each in puts[0].endpoints.addresses} == names(world) - gone
+
+
+def test_list_that_is_full_keeps_who_is_on_it_and_says_how_many_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = running(4)
+    assert world.endpoints is not None
+    size = sum(map(endpoints._size_bytes, world.endpoints.addresses))
+    monkeypatch.setattr(endpoints, "MAX_LIST_BYTES", size)
+    world.edit(replicas=6)
+    step(world)
+    for task in world.tasks.values():
+        task.is_running, task.ready_at = True, task.ready_at or world.now
+    world.tasks["web-1-0"].ready_at = None
+    found = plan(world)
+    (put,) = [each for each in found.intents if isinstance(each, PutEndpoints)]
+    assert [each.task for each in put.endpoints.addresses] == ["web-1-1", "web-1-2", "web-1-3", "web-1-4"]
+    (note,) = [each for each in found.events if each.reason == "AddressesLeftOut"]
+    assert note.message.startswith("its list of addresses is full with 4 of 5")
 
 
 def test_task_that_is_not_ready_is_not_listed() -> None:

@@ -73,6 +73,7 @@ class World:
     taken: set[str] = field(default_factory=set)
     denied: tuple[str, ...] = ()
     annotations: dict[str, str] = field(default_factory=dict)
+    leading_since: float = 0.0
 
     @property
     def ref(self) -> ObjectRef:
@@ -101,6 +102,7 @@ class World:
             taken=frozenset(self.taken),
             nodes=tuple(self.nodes.values()),
             denied=self.denied,
+            leading_since=self.leading_since,
         )
 
     def _spec(self) -> Versioned[Any]:
