@@ -106,13 +106,14 @@ def _complete_plan(inputs: DaemonSetInputs, template: Template, outcome: _Outcom
     gone = {removal.ref.name for removal in outcome.removals}
     owned = (task.owned for task in inputs.tasks if task.ref.name not in gone)
     needed = {each.value.revision for each in owned if each is not None} | {template.number, status.revision}
+    coming = () if creates_nothing else keep_template(inputs, template)
     intents: list[Intent] = [
         *outdated_requests(inputs),
-        *(() if creates_nothing else keep_template(inputs, template)),
+        *coming,
         *told_cause(inputs, template),
         *outcome.removals,
         *outcome.creations,
-        *trim_revisions(inputs, needed, spec.revision_history_limit),
+        *trim_revisions(inputs, needed, spec.revision_history_limit, coming),
     ]
     if status != inputs.own_status:
         intents.append(PutOwnerStatus(status))

@@ -90,14 +90,15 @@ def _complete_plan(inputs: DeploymentInputs, course: Course, changes: _Changes, 
     }
     limit = inputs.spec.value.spec.revision_history_limit
     listed = plan_endpoints(inputs, gone)
+    coming = keep_template(inputs, course.template) if course.puts_template else ()
     intents: list[Intent] = [
         *outdated_requests(inputs),
-        *(keep_template(inputs, course.template) if course.puts_template else ()),
+        *coming,
         *told_cause(inputs, course.template),
         *changes.removals,
         *changes.creations,
         *listed,
-        *trim_revisions(inputs, needed | {course.template.number}, limit),
+        *trim_revisions(inputs, needed | {course.template.number}, limit, coming),
     ]
     if status != inputs.own_status:
         intents.append(PutOwnerStatus(status))

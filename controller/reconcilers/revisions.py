@@ -4,7 +4,7 @@ Templates are told apart by the hash of the stored JSON. A template that comes b
 Kubernetes; tasks of the old number that still run are as good as new, for it is the same template.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,10 +70,14 @@ def told_cause(inputs: OwnerInputs[Any, Any], template: Template) -> tuple[PutCa
 
 
 def trim_revisions(
-    inputs: OwnerInputs[Any, Any], needed: Collection[int], limit: int
+    inputs: OwnerInputs[Any, Any], needed: Collection[int], limit: int, coming: Sequence[PutRevision] = ()
 ) -> tuple[RemoveRevision, ...]:
-    """Return the removal of all but the `limit` newest templates that are not needed; of equal ones one stays."""
+    """Return the removal of all but the `limit` newest templates that are not needed; of equal ones one stays.
+
+    coming: what the same plan keeps; an older one that is equal goes at once.
+    """
     seen = {inputs.revisions[number].value.hash for number in needed if number in inputs.revisions}
+    seen.update(each.hash for each in coming)
     spare = []
     for number in sorted(inputs.revisions, reverse=True):
         if number in needed:

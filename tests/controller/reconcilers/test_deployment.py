@@ -278,6 +278,16 @@ def test_template_that_comes_back_gets_the_newest_number_and_keeps_tasks_that_ha
     assert sorted(world.revisions) == [2, 3, 4]
 
 
+def test_template_that_comes_back_with_no_tasks_drops_its_older_number_in_the_same_plan() -> None:
+    world = running(0)
+    world.set_image("demo:2")
+    step(world)
+    world.set_image("demo:1")
+    step(world)
+    assert sorted(world.revisions) == [2, 3]
+    assert plan(world).intents == ()
+
+
 def test_history_is_trimmed_to_its_limit() -> None:
     world = running(1, revisionHistoryLimit=2)
     for number in range(2, 7):
