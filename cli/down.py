@@ -33,6 +33,6 @@ def down(
     from local import down as work
 
     folder = Folder(Path(data_dir).expanduser().absolute() if data_dir else default_data_dir(os.environ))
-    work.down(folder, note)
+    work.down(folder, note, stops_tasks=stop_tasks)
     if stop_tasks:
         work.stop_tasks(folder, dict(os.environ), note)

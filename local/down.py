@@ -15,11 +15,12 @@ CRASHED_PATIENCE_S = 15.0  # for each process that a crashed `berth up` left
 Say = Callable[[str], None]
 
 
-def down(folder: Folder, say: Say) -> None:
-    """Stop what runs, and return when it is gone. Raises LocalError."""
+def down(folder: Folder, say: Say, *, stops_tasks: bool = False) -> None:
+    """Stop what runs, and return when it is gone. stops_tasks: `stop_tasks` comes next. Raises LocalError."""
     record = folder.read()
     if folder.is_held():
         _stop_up(folder, record, say)
+        say("stopped; containers of tasks go on" if record.nodes and not stops_tasks else "stopped")
     elif not end_leftovers(record, say):
         say(f"nothing runs in {folder.path}")
 
@@ -38,7 +39,6 @@ def _stop_up(folder: Folder, record: Record, say: Say) -> None:
         send(up, signal.SIGKILL)
         wait_gone((up,), CRASHED_PATIENCE_S)
     end_leftovers(folder.read(), say)
-    say("stopped; containers of tasks go on" if record.nodes else "stopped")
 
 
 def end_leftovers(record: Record, say: Say) -> bool:

@@ -51,7 +51,7 @@ def two_nodes(cluster: Cluster) -> Iterator[tuple[str, str]]:
     yield first, second
     cluster.berth("uncordon", first)
     cluster.berth("delete", f"deployment/{NAME}", f"disruptionbudget/{NAME}")
-    eventually(lambda: not cluster.containers(node=second, running_only=True), 40.0)
+    eventually(lambda: not cluster.containers(node=second), 40.0)  # also those that have ended are removed
     agent.terminate()
     del cluster.components["second"]
     cluster.delete_node(second)
