@@ -171,6 +171,9 @@ class AgentServer:
             ssl_cert_reqs=ssl.CERT_REQUIRED if tls.client_ca_file else ssl.CERT_NONE,
         )
         logging.getLogger("uvicorn.error").addFilter(_is_no_false_alarm)
+        config.load()
+        if config.ssl is not None:
+            config.ssl.num_tickets = 0  # what comes unasked after the handshake can stall clients
         self._server = uvicorn.Server(config)
         self._listener = listener
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
