@@ -48,6 +48,7 @@ class Facts:
     has_apt: bool
     has_sudo: bool  # without a password
     has_haproxy: bool = True  # for the example of a load balancer
+    has_etcdctl: bool = True  # people look into etcd with it, and so do the tests
     python_package: str = "python3-venv"
 
 
@@ -70,6 +71,7 @@ def decide(facts: Facts) -> Needs:
     wanted = (
         (not facts.has_venv, facts.python_package),
         (not facts.has_etcd, "etcd-server"),
+        (not facts.has_etcdctl, "etcd-client"),
         (private and not facts.has_dockerd, "docker.io"),
         (private and not facts.has_ip, "iproute2"),
         (not facts.has_haproxy, "haproxy"),
@@ -113,6 +115,7 @@ def look() -> Facts:
         has_apt=shutil.which("apt-get") is not None,
         has_sudo=False,
         has_haproxy=shutil.which("haproxy") is not None,
+        has_etcdctl=shutil.which("etcdctl") is not None,
         python_package=f"python{version}-venv",
     )
     if decide(facts).install and not facts.is_root:
@@ -221,7 +224,9 @@ def _prepare_packages_only() -> None:
     """Install nothing of the system but what a virtual environment needs."""
     facts = look()
     if not facts.has_venv:
-        only_python = replace(facts, has_etcd=True, has_docker=True, has_busybox=True, has_haproxy=True)
+        only_python = replace(
+            facts, has_etcd=True, has_etcdctl=True, has_docker=True, has_busybox=True, has_haproxy=True
+        )
         prepare_machine(decide(only_python))
     prepare_packages()
 

@@ -51,6 +51,10 @@ def test_sudo_serves_as_well_as_root_to_install() -> None:
     assert needs == Needs(install=("etcd-server",))
 
 
+def test_etcdctl_is_installed_where_only_the_server_is_there() -> None:
+    assert decide(replace(READY, has_etcdctl=False)).install == ("etcd-client",)
+
+
 def test_user_without_root_is_told_the_command() -> None:
     needs = decide(replace(READY, has_etcd=False, is_root=False, has_sudo=False))
     assert needs.by_hand == ("as root: apt-get update && apt-get install etcd-server",)
