@@ -31,7 +31,10 @@ def register(app: typer.Typer, name: str) -> None:
 
 def apply(
     context: typer.Context,
-    filename: Files,
+    filename: Annotated[
+        list[str] | None,
+        typer.Option("-f", "--filename", help="File, folder, or - for stdin; repeatable."),
+    ] = None,
     recursive: Recursive = False,
     create_namespace: CreateNamespace = False,
     dry_run: Annotated[bool, typer.Option(help="Check and say what would happen; write nothing.")] = False,
@@ -39,14 +42,25 @@ def apply(
         bool, typer.Option(help="Wait until tasks run, rollouts are complete, jobs have succeeded.")
     ] = False,
     timeout: Annotated[str, typer.Option(help="How long to wait, such as 90s or 5m.")] = "5m",
+    plan: Annotated[
+        str,
+        typer.Option("--plan", metavar="FILE", help="Do what berth plan --out FILE has shown, or nothing."),
+    ] = "",
 ) -> None:
     """Create or change objects from manifests. All are checked before any is written."""
     session = session_of(context)
     timeout_s = parse_timeout(timeout)
-    sources = read_sources(filename, recursive=recursive)
+    if bool(plan) == bool(filename):
+        raise BadOption(
+            "give either -f FILE, what to apply, or --plan FILE, as berth plan --out FILE wrote it"
+        )
+    sources = read_sources(filename or (), recursive=recursive)
     documents = load(sources, default_namespace=session.namespace)
     with session.client() as client, telling_lines(sources):
-        planned = client.plan(documents, create_namespace=create_namespace)
+        if plan:
+            planned = _as_planned(client, plan, session.now())
+        else:
+            planned = client.plan(documents, create_namespace=create_namespace)
         if dry_run:
             for each in planned:
                 _print(ApplyResult(each.document.ref, each.action, each.replaces), " (dry run)")
@@ -54,6 +68,27 @@ def apply(
         results = _write(client, planned, timeout_s)
         if wait and not _wait(client, results, timeout_s):
             raise typer.Exit(1)
+
+
+def _as_planned(client: "Client", path: str, now: float) -> tuple[Planned, ...]:
+    """Plan the documents of a plan again. Raises Refused if the cluster has moved in a way that matters."""
+    from cli.plan import ask_outcome
+    from client import planfile
+    from client.errors import Refused
+
+    file, cluster = planfile.read(path), client.cluster()
+    again = f"look at it again with: berth plan -f FILE --out {path}"
+    if cluster is None or cluster.cluster_uid != file.cluster_uid:
+        raise Refused(f"{path} is the plan of another cluster ({file.cluster_uid}); {again}")
+    planned = client.plan(file.documents, create_namespace=file.create_namespace)
+    _, outcome = ask_outcome(client, planned, now)
+    moved = planfile.differences(file, planned, outcome)
+    if moved:
+        listed = "".join(f"\n  {each}" for each in moved)
+        raise Refused(
+            f"the cluster has moved since {path} was made (revision {file.revision}):{listed}\n{again}"
+        )
+    return planned
 
 
 def _write(client: "Client", planned: tuple[Planned, ...], timeout_s: float) -> list[ApplyResult]:

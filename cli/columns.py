@@ -132,6 +132,9 @@ QUEUE = (
     Column("AGE", _age),
     Column("GUARANTEE", _spec("guarantee"), True),
     Column("LIMIT", _spec("limit"), True),
+    Column("ORDERING", _spec("ordering"), True),
+    Column("BACKFILL", _spec("backfill"), True),
+    Column("PLACEMENT", _spec("placement"), True),
 )
 PRIORITY_CLASS = (
     Column("NAME", _name),

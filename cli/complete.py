@@ -191,7 +191,10 @@ class _Line:
         return [FILES]
 
     def _by_kind(self, verb: str, names: list[str]) -> Iterable[str]:
-        if "/" in self._current or any("/" in name for name in names):
+        from cli.refs import is_queue_kind
+
+        is_queue = bool(names) and is_queue_kind(names[0])  # queues may have slashes in their names
+        if not is_queue and ("/" in self._current or any("/" in name for name in names)):
             return self._slashed()
         if not names:
             more = ("all", "events", "endpoints") if verb == "get" else ()

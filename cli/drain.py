@@ -29,6 +29,9 @@ def drain(
     force: Annotated[
         bool, typer.Option("--force", help="Past the timeout, go on without regard to budgets.")
     ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only show where each task would go, and what would keep it.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until no task is left.")] = True,
 ) -> None:
     """Move all tasks off a node, one by one as budgets allow, and keep new ones off it.
@@ -39,6 +42,10 @@ def drain(
     from client.errors import BadOption
 
     name, timeout_s = node.removeprefix("node/"), parse_timeout(timeout)
+    if plan:
+        from cli.drain_plan import show_plan
+
+        raise typer.Exit(show_plan(session_of(context), name, ignore_daemonsets=ignore_daemonsets))
     limit = None if timeout_s == float("inf") else timeout_s
     if force and limit is None:
         raise BadOption("--force is what happens past a timeout; give one, such as --timeout 5m")

@@ -59,7 +59,7 @@ class _Edit:
             raise Refused(f"{ref} can't be read ({view.error}); remove it with: berth delete {ref} --force")
         self._base: dict[str, Any] = view.raw
         self._shown = to_yaml(view.raw)
-        handle, path = tempfile.mkstemp(prefix=f"berth-edit-{ref.name}-", suffix=".yaml")
+        handle, path = tempfile.mkstemp(prefix=f"berth-edit-{ref.name.replace('/', '.')}-", suffix=".yaml")
         os.close(handle)
         self._path = Path(path)
 

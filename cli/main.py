@@ -34,8 +34,11 @@ READERS = frozenset(
         "get",
         "logs",
         "new",
+        "plan",
+        "shares",
         "top",
         "version",
+        "why",
     }
 )
 """Verbs whose output may be cut off by `| head`; any other would stop half-way through its work."""
@@ -67,9 +70,12 @@ VERBS = {
     "describe": Verb("cli.describe", "Show one object in detail, with its events."),
     "delete": Verb("cli.delete", "Delete objects, and wait until they are gone."),
     "diff": Verb("cli.diff", "Show what an apply would change.", error_code=2),
+    "plan": Verb("cli.plan", "Show what an apply would do: where tasks land, what waits.", error_code=255),
     "events": Verb("cli.events", "Show what happened to objects."),
     "logs": Verb("cli.logs", "Print the output of tasks."),
     "top": Verb("cli.top", "Show what nodes or tasks use right now."),
+    "why": Verb("cli.why", "Say why a task waits, what would help, or why it is where it is."),
+    "shares": Verb("cli.shares", "Show what each queue holds of the cluster, and who is next."),
     "exec": Verb("cli.exec", "Run a command in a container."),
     "attach": Verb("cli.attach", "Attach to the main process of a container."),
     "cp": Verb("cli.cp", "Copy files and folders to and from containers."),

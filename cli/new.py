@@ -93,7 +93,12 @@ def _fill(
     """Return the manifest. Raises BadOption, InvalidName."""
     from schemas.meta import check_dns_label, check_dns_subdomain
 
-    check_dns_subdomain(name)
+    if sample.text == templates.QUEUE:
+        from schemas.queue import check_queue_name
+
+        check_queue_name(name)
+    else:
+        check_dns_subdomain(name)
     if sample.text == templates.NAMESPACE:
         check_dns_label(name)
     if re.search(r"\s", image):

@@ -185,6 +185,11 @@ spec:
   weight: 1 # its share beside the other queues
   # guarantee: {cpu: 2, memory: 4Gi} # kept for it when it wants it
   # limit: {cpu: 16, memory: 64Gi} # what its tasks may use together
+  ordering: fcfs # first come first served; or sjf, the shortest estimatedDuration first
+  backfill: easy # small tasks may pass one that does not fit, if they don't delay it; or none, conservative
+  maxWait: 1h # who has waited so long goes first
+  # placement: binpack # or spread, balanced
+  namespaces: ["*"] # whose tasks may be in it
 """
 
 PRIORITY_CLASS = """\

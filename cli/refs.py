@@ -25,7 +25,7 @@ def parse_targets(words: Sequence[str]) -> tuple[Target, ...]:
     if not words:
         known = ", ".join(kind.plural for kind in KINDS)
         raise BadOption(f"say what: a kind ({known}, events, all) or KIND/NAME; for example: berth get tasks")
-    if any("/" in word for word in words):
+    if any("/" in word for word in words) and not is_queue_kind(words[0]):
         return _merge(_parse_slashed(word) for word in words)
     kinds = _parse_kinds(words[0])
     return tuple(Target(kind, tuple(dict.fromkeys(words[1:]))) for kind in kinds)
@@ -39,9 +39,15 @@ def _parse_kinds(text: str) -> list[Kind]:
 
 def _parse_slashed(word: str) -> Target:
     kind, slash, name = word.partition("/")
-    if not slash or not name or "/" in name:
+    if not slash or not name or ("/" in name and not is_queue_kind(kind)):
         raise BadOption(f"{word!r} is not of the form KIND/NAME; all arguments must be, once one is")
     return Target(find_kind(kind), (name,))
+
+
+def is_queue_kind(word: str) -> bool:
+    """Say whether a word is a name of the kind Queue, the only one whose objects may have slashes in their names."""
+    kind = BY_ALIAS.get(word)
+    return kind is not None and kind.name == "Queue"
 
 
 def _merge(targets: Iterable[Target]) -> tuple[Target, ...]:

@@ -71,4 +71,5 @@ def open_client(settings: Settings, say: Say) -> "Client":
     from schemas.keys import Keys
 
     tls = AgentTls(settings.ca_file, settings.cert_file, settings.key_file)
-    return Client(open_store(settings), Keys(settings.prefix), say=say, agent_tls=tls)
+    keys = Keys(settings.prefix)
+    return Client(open_store(settings), keys, say=say, agent_tls=tls, namespace=settings.namespace)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what only some verbs need is imported where it is used, so 
     from client.change import Changed
     from client.delete import Cascade, Deleter
     from client.draining import DrainOptions, Told
+    from client.foreseeing import Foreseen
     from client.progress import Progress
     from client.rollout import Rollout
     from client.wish import Goal
@@ -81,6 +82,24 @@ class Client(Reaching):
 
             wanted = sealed_documents(self.store, self.keys, wanted)
         return self._applier(WAIT_S).plan(wanted)
+
+    def foresee(self, planned: "Iterable[Planned]") -> "Foreseen":
+        """Return what an apply does to tasks, as a question to the leader: which come and which go."""
+        from client.foreseeing import foresee, owners_of
+        from client.log_targets import tasks_of
+        from client.policy import read_policy
+
+        known = tuple(planned)
+        policy = at_one_revision(self.store, lambda reading: read_policy(reading, self.keys))
+        for each in known:
+            policy.add(each.parsed())
+        tasks = {}
+        for ref in owners_of(known):
+            view = self.find(ref.plural, ref.name, ref.namespace)
+            if view is not None:
+                kind = find_kind(ref.plural)
+                tasks[view.uid] = tasks_of(self.store, self.keys, kind, ref.namespace, ref.name)
+        return foresee(known, policy, tasks)
 
     def apply(
         self, documents: "Iterable[Document]", *, create_namespace: bool = False, timeout_s: float = WAIT_S

@@ -8,6 +8,7 @@ ClientError
 ├── TimedOut           what was waited for did not happen in time
 ├── AgentUnavailable   the agent of a node does not answer, or refuses
 │   └── NodeSilent         it does not even take a connection
+├── LeaderUnavailable  no leader can be asked, or it does not answer
 ├── Unreachable        no endpoint of etcd answers
 └── BadOption          a selector, an option or an environment variable that can't be used
 """
@@ -43,6 +44,10 @@ class AgentUnavailable(ClientError):
 
 class NodeSilent(AgentUnavailable):
     """The agent of a node does not even take a connection."""
+
+
+class LeaderUnavailable(ClientError):
+    """No leader can be asked, or it does not answer."""
 
 
 class Unreachable(ClientError):

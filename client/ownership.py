@@ -8,6 +8,7 @@ from schemas.canonical import canonical_hash
 from schemas.errors import Problem
 from schemas.keys import ObjectRef
 from schemas.kinds import OWNERS, WrittenObject
+from schemas.owned import OWNER_LABEL
 from schemas.task import Task
 from store.codec import Json
 
@@ -73,7 +74,11 @@ def template_tasks(written: WrittenObject, namespace: str) -> tuple[tuple[Task, 
     found: object = written
     for part in path:
         found = getattr(found, "job_template" if part == "jobTemplate" else part)
-    metadata = written.metadata.model_copy(update={"namespace": namespace})
+    labels = {
+        **found.metadata.labels,  # type: ignore[attr-defined]  # the path leads to a TaskTemplate
+        OWNER_LABEL: f"{written.kind.lower()}.{written.metadata.name}",
+    }
+    metadata = written.metadata.model_copy(update={"namespace": namespace, "labels": labels})
     task = Task.model_construct(
         api_version="berth/v1",
         kind="Task",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from client.reader import Reader
 from client.views import ObjectView
 from schemas.meta import DEFAULT_NAMESPACE
+from store.codec import Json
 
 if TYPE_CHECKING:  # imported where it is used, so that `berth get` starts sooner
     from client.agent_target import AgentTarget
@@ -28,6 +29,23 @@ class Reaching(Reader):
         from client.agent_tls import AgentTls
 
         return self._agent_tls or AgentTls()
+
+    def ask_leader(self, path: str, namespaces: "tuple[str, ...] | None", body: Json | None = None) -> Json:
+        """Return the leader's answer to a question, shown the tokens of some namespaces; None: all that one may read.
+
+        Raises LeaderUnavailable, Refused.
+        """
+        from client import leader_api
+
+        tokens = leader_api.tokens_of(self.store, self.keys, namespaces)
+        answer: Json = leader_api.ask(self.leader(), self.agent_tls, tokens, path, body)
+        return answer
+
+    def readable_namespaces(self) -> "tuple[str, ...] | None":
+        """Return the namespaces whose tokens one may show: None for all, else the one of the context."""
+        from client import leader_api
+
+        return None if leader_api.tokens_of(self.store, self.keys, None) else (self.namespace,)
 
     def logs(
         self, name: str, namespace: str, options: "LogOptions", container: str | None = None

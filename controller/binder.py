@@ -3,12 +3,13 @@
 Also says in a task's status why it fits nowhere.
 """
 
+from controller.fleetkeeping import FleetKeeper
 from controller.inputs import InputsOf
 from controller.outbox import Outbox
 from controller.reconcilers.bindings import new_binding
 from controller.reconcilers.plan import EventNote, Plan, PutTaskStatus, Waiting
 from controller.reconcilers.task_inputs import TaskInputs, reads_of
-from controller.scheduler.reasons import summarize
+from controller.scheduler.rejection import summarize
 from controller.scheduler.schedule import Placed, Unschedulable
 from controller.sealing import Sealer
 from controller.source import Random
@@ -16,10 +17,11 @@ from controller.view import View
 from controller.writes import Bind, bind_write
 from schemas.binding import Binding
 from schemas.cluster import AccessToken
+from schemas.gang import GangPlace
 from schemas.keys import Keys, ObjectRef
 from schemas.meta import Condition, set_condition
 from schemas.state import TaskState
-from schemas.status import TaskStatus
+from schemas.status import Decision, TaskStatus
 from schemas.timestamps import format_time
 from store.api import Put, absent
 from store.batch import Write
@@ -32,9 +34,17 @@ class Binder:
     """Owns what is assumed: decisions on their way to etcd, by task."""
 
     def __init__(
-        self, view: View, keys: Keys, inputs: InputsOf, outbox: Outbox, source: Random, sealer: Sealer
+        self,
+        view: View,
+        keys: Keys,
+        inputs: InputsOf,
+        outbox: Outbox,
+        source: Random,
+        sealer: Sealer,
+        keeper: FleetKeeper,
     ) -> None:
         self._view = view
+        self._keeper = keeper
         self._keys = keys
         self._inputs = inputs
         self._outbox = outbox
@@ -66,21 +76,31 @@ class Binder:
             value = encode(AccessToken(token=self._random.token()).to_json())
             self._outbox.submit(ref, Write(ref, (absent(key),), (Put(key, value),)))
 
-    def bind(self, placed: Placed, waiting: Waiting, now: float) -> bool:
-        """Bind a task to the node that was decided; False if it, or what it takes, has changed since it was planned."""
+    def bind(
+        self,
+        placed: Placed,
+        waiting: Waiting,
+        decision: Decision | None,
+        now: float,
+        gang: GangPlace | None = None,
+    ) -> bool:
+        """Bind a task to the node that was decided; False if it, or what it takes, has changed since it was planned.
+
+        gang: with whom it is held, None if it starts at once.
+        """
         ref = placed.task.ref
         inputs = self._inputs.of_task(ref)
         if inputs is None or inputs.spec is None or reads_of(inputs) != waiting.reads or inputs.config.reason:
             return False
         uid, epoch = self._random.uid(), next_epoch(inputs)
-        binding = new_binding(inputs, waiting.spec, placed.node, epoch, uid, placed.grants)
+        binding = new_binding(inputs, waiting.spec, placed.node, epoch, uid, placed.grants, gang)
         binding = self._sealer.with_copies(binding, inputs.config)
         binding = binding.model_copy(
             update={"discovery": self._view.workloads.addresses.discovery(ref.namespace)}
         )
-        status = _bound_status(inputs, binding, waiting, now)
+        status = _bound_status(inputs, binding, waiting, now).model_copy(update={"decision": decision})
         bind = Bind(ref, waiting.reads, inputs.status, status, binding, waiting.replaces)
-        self._view.nodes[placed.node].usage.assume(inputs.uid, placed.grants)
+        self._keeper.assume(placed)
         self._assumed[ref] = (placed.node, inputs.uid)
         self._outbox.note(ref, inputs.uid, EventNote("Normal", "Scheduled", f"bound to {placed.node}"), now)
         models = {
@@ -94,22 +114,26 @@ class Binder:
         """Stop assuming: the binding was written and seen, or was not written."""
         assumed = self._assumed.pop(ref, None)
         if assumed is not None:
-            self._view.nodes[assumed[0]].usage.forget(assumed[1])
+            self._keeper.forget(*assumed)
 
     def forget_all(self) -> None:
         for ref in list(self._assumed):
             self.forget(ref)
 
     def reject(self, rejected: Unschedulable, now: float) -> None:
-        """Say in the task's status why it fits nowhere."""
-        self.refuse(rejected.task.ref, summarize(rejected.reasons), now)
+        """Say in the task's status why it fits nowhere, and which node is kept for it."""
+        message = summarize(rejected.rejection)
+        if rejected.nominated:
+            message = f"room is being made on {rejected.nominated}; {message}"
+        self.refuse(rejected.task.ref, message, now, nominated=rejected.nominated)
 
-    def refuse(self, ref: ObjectRef, message: str, now: float) -> None:
+    def refuse(self, ref: ObjectRef, message: str, now: float, *, nominated: str = "") -> None:
         """Say in the task's status why it can't be bound."""
         inputs = self._inputs.of_task(ref)
         if inputs is None or inputs.spec is None:
             return
         status = _rejected_status(inputs, inputs.spec.generation, message, now)
+        status = status.model_copy(update={"nominated": nominated})
         if status != inputs.own_status:
             note = EventNote("Warning", "FailedScheduling", message)
             intents = (PutTaskStatus(status),)
@@ -168,6 +192,7 @@ def _rejected_status(inputs: TaskInputs, generation: int, message: str, now: flo
     update: dict[str, object] = {
         "observed_generation": generation,
         "conditions": set_condition(old.conditions, condition),
+        "waiting_since": old.waiting_since or format_time(now),
     }
     if not old.node:
         update |= {"reason": "Unschedulable", "message": message}

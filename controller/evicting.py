@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from controller.guarding import is_current, is_deleted
 from controller.reconcilers.budget import BudgetInputs
-from controller.reconcilers.eviction import Candidate, Cause, Evicted, Waits, decide_by
+from controller.reconcilers.eviction import Candidate, Cause, Evicted, Verdicts, Waits, decide_by
 from controller.reconcilers.node import DrainWork
 from controller.reconcilers.plan import EventNote
 from controller.reconcilers.rollup import NodeHealth
-from controller.records import NodeRecord, TaskRecord
+from controller.records import NodeRecord, Site, TaskRecord
 from controller.standings import Standings
 from controller.view import View
 from schemas.binding import Binding, Desired
@@ -79,12 +79,13 @@ class Evicting:
         if record is None or record.is_frozen:
             return None
         spec = record.spec if isinstance(record.spec, Versioned) else None
+        standing = self._standings.told(ref, self._decided.__contains__)
         return BudgetInputs(
             ref=ref,
             spec=spec,  # type: ignore[arg-type]  # its plural says what it is
             status=record.status if isinstance(record.status, Versioned) else None,  # type: ignore[arg-type]
             delete=record.delete if isinstance(record.delete, Versioned) else None,
-            standing=self._standings.standing(ref, self._decided.__contains__),
+            standing=standing,
         )
 
     def step(self, now: float, is_busy: Callable[[ObjectRef], bool], note: Note) -> list[ObjectRef]:
@@ -193,21 +194,20 @@ class Evicting:
         """
         busy = {each.ref for each in candidates if is_busy(each.ref)}
         waits = {ref: text for ref, text in self._told.items() if ref in busy}
-        candidates = [each for each in candidates if each.ref not in busy]
-        for ref, verdict in self._verdicts(candidates, is_busy).items():
+        verdicts = self.judge([each for each in candidates if each.ref not in busy], is_busy)
+        self.adopt(verdicts)
+        for ref, verdict in verdicts.items():
             if isinstance(verdict, Waits):
                 waits[ref] = verdict.reason
                 self._tell(ref, verdict.reason, now, note)
-            else:
-                self._decided[ref] = verdict
-                self._standings.disrupted(ref)
         self._told = {ref: text for ref, text in self._told.items() if ref in waits}
         return waits
 
-    def _verdicts(
-        self, candidates: list[Candidate], is_busy: Callable[[ObjectRef], bool]
-    ) -> dict[ObjectRef, Evicted | Waits]:
-        """What is written about serves nobody, for who asks: nobody knows whether it stays."""
+    def judge(self, candidates: list[Candidate], is_busy: Callable[[ObjectRef], bool]) -> Verdicts:
+        """Return of each candidate whether it may go now; nothing is decided by that.
+
+        What is written about serves nobody, for who asks: nobody knows whether it stays.
+        """
         standings = self._standings
         budgets = tuple(standings.budgets({each.ref.namespace for each in candidates}))
         found = (
@@ -218,6 +218,21 @@ class Evicting:
         tasks = ((each.ref, standings.task(each.ref)) for each in candidates)
         counting = {ref: task for ref, task in tasks if task is not None}
         return decide_by(candidates, counting, budgets, stands, self._decided)
+
+    def adopt(self, verdicts: Verdicts) -> None:
+        """Decide that those go who may."""
+        for ref, verdict in verdicts.items():
+            if isinstance(verdict, Evicted):
+                self._decided[ref] = verdict
+                self._standings.disrupted(ref)
+
+    def movable(self, ref: ObjectRef, site: Site) -> Binding | None:
+        """Return the binding of a task at a site if it runs and may be told to stop, None if it is leaving anyway."""
+        record = self._view.tasks.get(ref)
+        binding = record.bindings.get(site) if record is not None else None
+        if record is None or binding is None or ref in self._decided:
+            return None
+        return binding.value if self._may_move(record, binding.value) else None
 
     def _tell(self, ref: ObjectRef, reason: str, now: float, note: Note) -> None:
         if self._told.get(ref) != reason:

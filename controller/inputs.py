@@ -6,6 +6,7 @@ from typing import Any
 
 from controller.evicting import Evicting
 from controller.owners import Owners
+from controller.reconcilers.gang import Verdict
 from controller.reconcilers.node import NodeInputs
 from controller.reconcilers.owner_inputs import OwnerInputs
 from controller.reconcilers.policy import PolicyInputs
@@ -14,7 +15,7 @@ from controller.reconcilers.strays import Strays
 from controller.reconcilers.task_config import NO_CONFIG, TaskConfig
 from controller.reconcilers.task_inputs import TaskInputs
 from controller.records import NodeRecord, TaskRecord
-from controller.scheduler.snapshot import NodeView
+from controller.scheduler.node_view import NodeView
 from controller.sealing import Sealer, node_key_of
 from controller.view import View
 from schemas.admission import Admitted, Denied, Policy, admit
@@ -23,6 +24,7 @@ from schemas.kinds import BY_PLURAL
 from schemas.meta import Model
 from schemas.needs import takes_any
 from schemas.owned import Endpoints
+from schemas.status import ObjectStatus
 from schemas.task import Task, TaskSpec, template_hash
 from schemas.versioned import Versioned
 from sealing.keys import key_id
@@ -38,11 +40,15 @@ class InputsOf:
         sealer: Sealer | None = None,
         nodes: Callable[[], tuple[NodeView, ...]] = tuple,
         is_collected: Callable[[ObjectRef], bool] = lambda _: False,
+        lacking: Callable[[str], str | None] = lambda _: None,
         since: float = 0.0,
+        gang_of: Callable[[TaskRecord], Verdict | None] = lambda _: None,
     ) -> None:
         self._view = view
         self._sealer = sealer or Sealer(view, None)
         self._is_collected = is_collected
+        self._lacking = lacking
+        self._gang_of = gang_of
         self._down_since: dict[str, float] = {}
         self._health: dict[str, NodeHealth] = {}
         self._verdicts: dict[ObjectRef, tuple[int, Admitted | Denied]] = {}
@@ -96,6 +102,7 @@ class InputsOf:
             evict=record.evict if isinstance(record.evict, Versioned) else None,
             evicted=self.evicting.evicted(ref),
             collected=self._is_collected(ref),
+            gang=self._gang_of(record),
             config=self._config(ref.namespace, spec.value.spec) if spec else NO_CONFIG,
         )
 
@@ -177,6 +184,10 @@ class InputsOf:
             self._view.tasks[ref].derived = None
         return changed
 
+    def down_since(self, name: str) -> float | None:
+        """Return since when a node has not answered, by this leader's clock; None if it does."""
+        return self._down_since.get(name)
+
     def _health_of(self, record: NodeRecord) -> NodeHealth:
         report = record.report.value if isinstance(record.report, Versioned) else None
         down_since = self._down_since.get(record.name)
@@ -243,7 +254,14 @@ class InputsOf:
             delete_uid=delete,
             delete_revision=record.delete.mod_revision if isinstance(record.delete, Versioned) else 0,
             users=self._users(ref) if delete else (),
+            generation=spec.generation if isinstance(spec, Versioned) else 0,
+            status=self._policy_status(ref),
+            lacking=self._lacking(ref.name) if ref.plural == "queues" else None,
         )
+
+    def _policy_status(self, ref: ObjectRef) -> Versioned[ObjectStatus] | None:
+        record = self._view.policies.get(ref)
+        return record.status if record is not None and isinstance(record.status, Versioned) else None
 
     def _users(self, ref: ObjectRef) -> tuple[ObjectRef, ...]:
         """A Secret may go at any time, as in Kubernetes: who names it waits. A namespace goes when it is empty."""
@@ -278,6 +296,8 @@ class InputsOf:
             slot = self._view.task(ref).status
         elif ref.plural == "nodes" and ref.name in self._view.nodes:
             slot = self._view.nodes[ref.name].status
+        elif ref in self._view.policies:
+            slot = self._view.policies[ref].status
         elif ref in self._view.workloads.objects:
             slot = self._view.workloads.objects[ref].status
         return slot if isinstance(slot, Versioned) else None

@@ -15,13 +15,17 @@ from typing import Any
 
 from controller.binder import Binder
 from controller.collecting import Collecting
+from controller.fleetkeeping import FleetKeeper, Marks
+from controller.ganging import Ganging, attempts_of
 from controller.inputs import InputsOf
 from controller.outbox import Outbox, subjects_of
+from controller.preempting import Preempting
 from controller.reconcilers.budget import plan_budget
 from controller.reconcilers.collection import FinishedPolicy
 from controller.reconcilers.cronjob import plan_cronjob
 from controller.reconcilers.daemonset import plan_daemonset
 from controller.reconcilers.deployment import plan_deployment
+from controller.reconcilers.gang import plan_gang, verdict_of
 from controller.reconcilers.job import plan_job
 from controller.reconcilers.node import plan_node
 from controller.reconcilers.owner_inputs import OwnerInputs
@@ -33,19 +37,22 @@ from controller.reconcilers.task import plan_task
 from controller.recorder import Recorder
 from controller.recovery import Recovery
 from controller.resting import Resting
+from controller.scheduler.fleet import Fleet
 from controller.scheduler.reasons import Cure
-from controller.scheduler.schedule import Placed, Policy
+from controller.scheduler.schedule import Decisions, Placed, Policy, Unschedulable
 from controller.scheduling import Scheduling
 from controller.sealing import Sealer
+from controller.snapshots import Asked, Frozen, Live, freeze
 from controller.source import Random
 from controller.view import View
 from controller.workloads import MODELS
 from controller.workqueue import WorkQueue
 from controller.writer import Writer
 from controller.writes import touched
+from schemas.gang import GangPlace
 from schemas.keys import Keys, ObjectRef, cluster_ref
 from schemas.meta import find_condition
-from schemas.status import TaskStatus
+from schemas.status import Decision, TaskStatus
 from schemas.versioned import Versioned
 from sealing.keys import KeyPair
 from store.batch import Applied, Conflict, FencedOff, Unknown
@@ -104,18 +111,30 @@ class Term:
         self._seed = random_source.seed
         self._queue: WorkQueue[ObjectRef] = WorkQueue(random.Random(random_source.seed))
         self._resting = Resting()
-        self._scheduling = Scheduling(policy)
+        self._keeper = FleetKeeper(view, Marks(self._is_leaving, self._is_protected))
+        self._scheduling = Scheduling(policy, self._keeper, lambda name: self._ganging.begun(name))
         self._sealer = Sealer(view, key_pair)
         self._collecting = Collecting(view, finished or FinishedPolicy())
         self._inputs = InputsOf(
-            view, self._sealer, lambda: self._scheduling.nodes.all(view), self._collecting.is_collected, now
+            view,
+            self._sealer,
+            self._keeper.views,
+            self._collecting.is_collected,
+            self._scheduling.lacking,
+            now,
+            lambda record: self._ganging.verdict_for(record),
         )
         self._evicting = self._inputs.evicting
+        self._preempting = Preempting(self._evicting, self._keeper, self._scheduling)
         self._outbox = Outbox(fence, keys, writer, recorder, self._inputs, random_source)
+        self._random = random_source
+        self._ganging = Ganging(view, self._inputs.down_since, self._outbox.ledger.is_busy)
         self._behind: dict[
             ObjectRef, set[ObjectRef]
         ] = {}  # what is written about -> who plans once that is seen
-        self._binder = Binder(view, keys, self._inputs, self._outbox, random_source, self._sealer)
+        self._binder = Binder(
+            view, keys, self._inputs, self._outbox, random_source, self._sealer, self._keeper
+        )
         self._recovery = Recovery(
             view,
             keys,
@@ -126,7 +145,6 @@ class Term:
             now=now,
             public_key=key_pair.public if key_pair else None,
         )
-        self._freed: dict[str, int] = {}
         self._policy_is_new = False
         self._cycle_at = 0.0
         self._has_looked = False  # at every object once, so that what waits is known and can be put in order
@@ -136,12 +154,16 @@ class Term:
         self._start(now)
 
     def _start(self, now: float) -> None:
+        self._scheduling.queues_changed(self._view)
         for name in sorted(self._view.nodes):
             self._node_changed(name, now)
             self._queue.add(cluster_ref("nodes", name))
         for ref in sorted(self._view.tasks):
             self._queue.add(ref)
         self._collecting.changed(self._view.tasks)
+        self._ganging.changed(self._view.tasks)
+        for ref in sorted(self._ganging.attempts()):
+            self._queue.add(ref)
         for ref in sorted((*self._view.policies, *self._view.secrets, *self._view.workloads.objects)):
             self._queue.add(ref)
         for ref in self._view.workloads.owners():
@@ -153,7 +175,11 @@ class Term:
         """Take in that the view has applied `change`, and which objects it touches."""
         dirty = tuple(dirty)
         self._evicting.changed(dirty)
+        self._preempting.changed(dirty)
+        self._keeper.touch(dirty)
         self._collecting.changed(dirty)
+        for ref in self._ganging.changed(dirty):
+            self._queue.add(ref)
         for ref in dirty:
             self._queue.add(ref)
             if ref.plural == "tasks":
@@ -168,18 +194,28 @@ class Term:
         if change.key == self._keys.cluster:
             self._incarnation_changed(now)
 
+    def _is_leaving(self, ref: ObjectRef) -> bool:
+        return self._evicting.evicted(ref) is not None
+
+    def _is_protected(self, ref: ObjectRef, uid: str) -> bool:
+        """What can't be read can't be told to stop."""
+        return self._preempting.is_protected(uid) or self._view.is_frozen(self._view.task(ref))
+
     def _node_changed(self, name: str, now: float) -> None:
         self._evicting.changed((cluster_ref("nodes", name),))
         if self._inputs.refresh_node(name, now):
             tasks = self._view.tasks_on(name)
             self._evicting.changed(tasks)
+            for ref in self._ganging.changed(tasks):
+                self._queue.add(ref)
             for ref in tasks:
                 self._queue.add(ref)
                 owner = self._view.workloads.owner_ref(self._view.task(ref))
                 if owner is not None:
                     self._queue.add(owner)
-        if self._scheduling.nodes.refresh(self._view.nodes[name], self._incarnation):
+        if self._keeper.refresh(self._view.nodes[name], self._incarnation):
             self._scheduling.cure(Cure.NODE_CHANGED)
+            self._plan_guaranteed()
             for record in self._view.workloads.of("daemonsets"):
                 self._queue.add(record.ref)
 
@@ -187,12 +223,19 @@ class Term:
         """Admission may answer otherwise now; only tasks that wait or were denied can be affected."""
         self._policy_is_new = False
         self._inputs.refresh_policy()
+        self._scheduling.queues_changed(self._view)
+        self._plan_guaranteed()
         for ref, record in self._view.tasks.items():
             status = record.status
             if not isinstance(status, Versioned) or not status.value.node or _is_denied(status.value):
                 self._queue.add(ref)
         for ref in (*self._view.policies, *self._view.workloads.owners()):
             self._queue.add(ref)
+
+    def _plan_guaranteed(self) -> None:
+        """What the nodes have, or what is promised of it, is another amount now."""
+        for name in self._scheduling.guaranteed():
+            self._queue.add(cluster_ref("queues", name))
 
     def _release_policies(self) -> None:
         """A task is gone or names others: what people want to delete may be unused now."""
@@ -235,9 +278,12 @@ class Term:
     def _work(self, now: float) -> float | None:
         if self._policy_is_new:
             self._policy_changed()
-        self._notice_freed()
-        for ref in self._evicting.step(now, self._outbox.ledger.is_busy, self._outbox.note):
+        moved = self._evicting.step(now, self._outbox.ledger.is_busy, self._outbox.note)
+        for ref in moved:
             self._queue.add(ref)
+        self._keeper.touch(moved)
+        self._preempting.step(now)
+        self.take_in()
         for ref in self._collecting.step(now):
             self._queue.add(ref)
         more = self._plan_some(now)
@@ -250,6 +296,8 @@ class Term:
             self._queue.next_due(),
             self._evicting.next_due(),
             self._collecting.next_due(),
+            self._scheduling.next_due(),
+            self._preempting.next_due(),
             self._cycle_at if now < self._cycle_at else None,
         )
         return min((timer for timer in timers if timer is not None), default=None)
@@ -307,16 +355,6 @@ class Term:
             self._queue.add(ref)
             for waiting in sorted(self._behind.pop(ref, ())):
                 self._queue.add(waiting)
-
-    def _notice_freed(self) -> None:
-        """Try parked tasks again that fit a node which got something back."""
-        freed = set()
-        for name, record in self._view.nodes.items():
-            if self._freed.get(name) != record.usage.freed:
-                self._freed[name] = record.usage.freed
-                freed.add(name)
-        if freed:
-            self._scheduling.freed(freed, self._view)
 
     # Planning
 
@@ -378,12 +416,20 @@ class Term:
                 return plan_node(node_inputs, now) if node_inputs else None
             case "deployments" | "daemonsets" | "jobs" | "cronjobs":
                 return self._plan_owner(ref, now)
+            case "gangs":
+                return self._plan_gang(ref, now)
             case "disruptionbudgets":
                 budget_inputs = self._evicting.budget(ref)
                 return plan_budget(budget_inputs, now) if budget_inputs else None
             case _:
                 policy_inputs = self._inputs.of_policy(ref)
                 return plan_policy(policy_inputs, now) if policy_inputs else None
+
+    def _plan_gang(self, ref: ObjectRef, now: float) -> Plan:
+        inputs = self._ganging.inputs(ref)
+        for member in sorted(self._ganging.tell(ref.name, verdict_of(inputs, now))):
+            self._queue.add(member)
+        return plan_gang(inputs, now)
 
     def _plan_owner(self, ref: ObjectRef, now: float) -> Plan | None:
         inputs = self._inputs.of_owner(ref)
@@ -400,19 +446,38 @@ class Term:
 
     def _schedule(self, now: float) -> None:
         """Run one cycle over the tasks that wait: decide, assume, hand the bindings over."""
-        refs = [ref for ref in sorted(self._scheduling.active()) if self._may_bind(ref, now)]
-        if not refs:
+        due, held = self._scheduling.due(now), self._scheduling.held()
+        ready = {ref for ref in sorted(due) if self._may_bind(ref, now)}
+        active = self._scheduling.active()
+        if not ready & active:
             return
-        decisions = self._scheduling.cycle(self._view, refs, now, self._seed)
+        decisions = self._scheduling.cycle(ready | held, now, self._seed)
         if len(self._view.nodes) >= MANY_NODES:
             self._cycle_at = now + CYCLE_PAUSE_S * len(self._view.nodes)
+        records = self._scheduling.records(decisions.placed, now)
+        gangs, waiting = attempts_of(decisions.placed, ready, self._random.uid)
         for placed in decisions.placed:
-            with self._isolated(placed.task.ref, now):
-                self._bind(placed, now)
-        for rejected in decisions.unschedulable:
+            ref = placed.task.ref
+            with self._isolated(ref, now):
+                if ref in ready and ref not in waiting:
+                    self._bind(placed, records.get(placed.task.uid), now, gangs.get(ref))
+                else:
+                    self._scheduling.retry(ref)  # a write about it, or about one of its gang, is under way
+        for uid in sorted({each.uid for each in gangs.values()}):
+            refs = (ref for ref, place in gangs.items() if place.uid == uid)
+            self._queue.add(self._ganging.began(uid, refs))
+        self._tell_those_who_wait(decisions, held - active, now)
+
+    def _tell_those_who_wait(self, decisions: Decisions, held: frozenset[ObjectRef], now: float) -> None:
+        """held: those that only go with every cycle. Of them only what changes is told: counts do all the time."""
+        ledger = self._outbox.ledger
+        rejections, victims = self._preempting.answer(decisions, now, ledger.is_busy, self._outbox.note)
+        for ref in victims:
+            self._queue.add(ref)
+        for rejected in rejections:
             self.counters.unschedulable += 1
             with self._isolated(rejected.task.ref, now):
-                self._binder.reject(rejected, now)
+                self._reject(rejected, now, is_news=rejected.task.ref not in held)
 
     def _may_bind(self, ref: ObjectRef, now: float) -> bool:
         hindrance = self._binder.hindrance(ref)
@@ -420,13 +485,23 @@ class Term:
             self._binder.refuse(ref, hindrance, now)
         return not hindrance and self._binder.may_bind(ref)
 
-    def _bind(self, placed: Placed, now: float) -> None:
+    def _bind(self, placed: Placed, decision: Decision | None, now: float, gang: GangPlace | None) -> None:
         ref = placed.task.ref
-        bound = self._binder.bind(placed, self._scheduling.waiting(ref), now)
+        bound = self._binder.bind(placed, self._scheduling.waiting(ref), decision, now, gang)
         self._scheduling.drop(ref)
         self.counters.bound += bound
         if not bound:
             self._queue.add(ref)  # it changed since it was planned
+
+    def _reject(self, rejected: Unschedulable, now: float, *, is_news: bool) -> None:
+        """Say why it waits, if that is news or another node is kept for it."""
+        ref = rejected.task.ref
+        if not is_news and self._scheduling.waiting(ref).nominated == rejected.nominated:
+            return
+        if self._outbox.ledger.blocks(ref):
+            self._scheduling.retry(ref)  # a write about it is under way
+        else:
+            self._binder.reject(rejected, now)
 
     @contextmanager
     def _isolated(self, ref: ObjectRef, now: float) -> Iterator[None]:
@@ -453,9 +528,21 @@ class Term:
                     wrote = True
         return wrote
 
+    def freeze(self, asked: Asked, now: float, revision: int) -> Frozen:
+        """Return the state as a value to answer questions from; only between two steps, by the core's thread."""
+        self.take_in()
+        live = Live(self._view, self._inputs, self._scheduling, self._keeper)
+        return freeze(live, asked, now, seed=self._seed, revision=revision)
+
+    def take_in(self) -> Fleet:
+        """Return the fleet as the view has it now; it is the live one, which nobody else may change."""
+        self._scheduling.freed(self._keeper.sync())
+        return self._keeper.fleet
+
     def end(self) -> None:
         """Give up what only this term believed."""
         self._binder.forget_all()
+        self._keeper.close()
 
     def describe(self) -> dict[str, int]:
         """Return gauges for metrics and health."""

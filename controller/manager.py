@@ -12,9 +12,11 @@ from controller.compactor import Compactor
 from controller.electing import LEASE_TTL_S, Electing
 from controller.errors import CannotStart
 from controller.leader import Term
+from controller.questions import Questions
 from controller.reconcilers.collection import FinishedPolicy
 from controller.recorder import Recorder
 from controller.scheduler.schedule import Policy
+from controller.snapshots import Asked, Frozen
 from controller.source import Random
 from controller.view import View
 from controller.writer import Writer
@@ -93,6 +95,7 @@ class Controller:
         self.writer = Writer(store, wake_core)
         self.compactor = Compactor(store, self.keys, self._fence)
         self._recorder = Recorder(store, self.keys, settings.identity)
+        self.questions = Questions(wake_core)
         self.term: Term | None = None
         self.refusal: CannotStart | None = None  # why it must not lead; its shell ends it
 
@@ -123,11 +126,18 @@ class Controller:
             self._saw_rewind = False  # the rewind has been answered, by this controller or another
         self._follow_election(now)
         due = self.term.step(now, self.informer.revision) if self.term else None
+        self.questions.answer(lambda asked: self._frozen(asked, now))
         if self.term is not None and self.term.is_over:
             why = "deposed" if self.term.fenced_off else "lost track"
             log.warning("term is over identity=%s reason=%s", self._settings.identity, why)
             self._end_term()
         return min(self.informer.next_step_at(now), now + IDLE_STEP_S if due is None else due)
+
+    def _frozen(self, asked: Asked, now: float) -> Frozen | None:
+        term = self.term
+        return (
+            term.freeze(asked, now, self.informer.revision) if term is not None and not term.is_over else None
+        )
 
     def _check_key(self) -> None:
         """Two keys in one cluster would make Secrets come and go with the leader: one with another key leads never."""
@@ -207,4 +217,5 @@ class Controller:
 
     def close(self) -> None:
         """Stop watching; the store is the caller's."""
+        self.questions.close()
         self.informer.close()

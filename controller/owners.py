@@ -9,7 +9,7 @@ from controller.reconcilers.owner_inputs import OwnedJob, OwnedTask, OwnerInputs
 from controller.reconcilers.rollup import NodeHealth
 from controller.reconcilers.strays import Strays
 from controller.records import ObjectRecord, TaskRecord
-from controller.scheduler.snapshot import NodeView
+from controller.scheduler.node_view import NodeView
 from controller.unread import unread_of
 from controller.view import View
 from schemas.binding import Binding

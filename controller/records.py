@@ -12,7 +12,7 @@ from schemas.owned import Owned, OwnerReference
 from schemas.report import Heartbeat, NodeReport, TaskReport
 from schemas.request import DeleteRequest, EvictRequest, FenceRequest
 from schemas.secret import Secret
-from schemas.status import NodeStatus, TaskStatus
+from schemas.status import NodeStatus, ObjectStatus, TaskStatus
 from schemas.task import Task
 from schemas.versioned import Versioned
 from store.codec import Unreadable
@@ -139,8 +139,13 @@ class SecretRecord:
 
 @dataclass(slots=True)
 class PolicyRecord:
-    """A namespace, queue or priority class, and the wish to delete it."""
+    """A namespace, queue or priority class, and the wish to delete it. status: of a queue."""
 
     ref: ObjectRef
     spec: Slot[Model] = None
     delete: Slot[DeleteRequest] = None
+    status: Slot[ObjectStatus] = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self.spec is None and self.delete is None and self.status is None

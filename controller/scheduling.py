@@ -1,204 +1,214 @@
-"""The live side of the scheduler: who waits, whom to try now, and the snapshot to try them on.
+"""The live side of the scheduler: a cycle over those that are to be tried, and who is to be tried when room is freed.
 
-A task that fits nowhere is parked with the changes that could cure its reasons, and tried again when one happens.
+A task that fits nowhere is parked with the changes that could cure its reasons (`waitlist`), and tried again then.
+With those that are tried go the tasks of earlier cycles for which room is kept, or behind which their queue waits.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
-from controller.reconcilers.plan import Waiting
-from controller.records import NodeRecord
-from controller.scheduler.filters import first_reason
-from controller.scheduler.reasons import CURES, Code, Cure
-from controller.scheduler.schedule import Decisions, Policy, Unschedulable, schedule
-from controller.scheduler.snapshot import NodeView, Room, Shape, Snapshot
-from controller.view import View
+import numpy as np
+
+from controller.fleetkeeping import FleetKeeper, Freed
+from controller.reconcilers.guarantees import shortfalls
+from controller.scheduler.fairness import Account, QueueRule
+from controller.scheduler.order import order_key
+from controller.scheduler.place import fitting, is_plain
+from controller.scheduler.reasons import Cure
+from controller.scheduler.record import records
+from controller.scheduler.schedule import Decisions, Placed, Policy, schedule, strategy_of
+from controller.scheduler.scores import Strategy
+from controller.scheduler.shape import Shape
+from controller.scheduler.snapshot import Snapshot, TaskView
+from controller.scheduler.work import Work
+from controller.waitlist import NEVER, Waitlist
 from schemas.keys import ObjectRef
-from schemas.meta import find_condition
-from schemas.node import Taint
-from schemas.report import NodeReport
-from schemas.versioned import Versioned
-from store.codec import Unreadable
+from schemas.status import Decision
+from schemas.timestamps import format_time
 
 
-@dataclass(frozen=True, slots=True)
-class _Static:
-    """What people and the agent say of a node; changes rarely."""
+class Scheduling(Waitlist):
+    """Cycles over those that wait, on the live fleet."""
 
-    readable: bool
-    ready: bool
-    cordoned: bool
-    draining: bool
-    labels: tuple[tuple[str, str], ...]
-    taints: tuple[Taint, ...]
-    allocatable: tuple[tuple[str, int], ...]
-    ports_taken: tuple[int, ...]
-    port_range: tuple[int, int]
-    devices: tuple[tuple[str, tuple[str, ...]], ...]
-
-
-class NodeViews:
-    """One NodeView a node, rebuilt only for nodes that changed."""
-
-    def __init__(self) -> None:
-        self._static: dict[str, _Static] = {}
-        self._views: dict[str, tuple[int, NodeView]] = {}
-
-    def refresh(self, record: NodeRecord, incarnation: int) -> bool:
-        """Take a changed node in; say whether the scheduler could see a difference."""
-        static = _static_of(record, incarnation)
-        if static is None:
-            self._views.pop(record.name, None)
-            return self._static.pop(record.name, None) is not None
-        changed = self._static.get(record.name) != static
-        if changed:
-            self._static[record.name] = static
-            self._views.pop(record.name, None)
-        return changed
-
-    def all(self, view: View) -> tuple[NodeView, ...]:
-        """Return every node that has ever reported, by name."""
-        return tuple(self._view(view.nodes[name]) for name in sorted(self._static) if name in view.nodes)
-
-    def _view(self, record: NodeRecord) -> NodeView:
-        known = self._views.get(record.name)
-        if known is not None and known[0] == record.usage.version:
-            return known[1]
-        built = _node_view(record, self._static[record.name])
-        self._views[record.name] = (record.usage.version, built)
-        return built
-
-
-def _static_of(record: NodeRecord, incarnation: int) -> _Static | None:
-    if not isinstance(record.report, Versioned):
-        return None
-    report = record.report.value
-    spec = record.spec.value if isinstance(record.spec, Versioned) else None
-    labels = {**report.labels, **(spec.metadata.labels if spec else {})}
-    reserved = spec.spec.reserved if spec else {}
-    allocatable = {name: amount - reserved.get(name, 0) for name, amount in report.allocatable.items()}
-    return _Static(
-        readable=not isinstance(record.spec, Unreadable),
-        ready=is_ready(record, report, incarnation),
-        cordoned=bool(spec and (spec.spec.unschedulable or spec.spec.drain)),
-        draining=bool(spec and spec.spec.drain),
-        labels=tuple(sorted(labels.items())),
-        taints=spec.spec.taints if spec else (),
-        allocatable=tuple(sorted(allocatable.items())),
-        ports_taken=report.ports_taken,
-        port_range=report.host_ports,
-        devices=tuple(sorted(report.devices.items())),
-    )
-
-
-def is_ready(record: NodeRecord, report: NodeReport, incarnation: int) -> bool:
-    """Say whether new tasks may go to a node: it lives, its runtime answers, it follows this incarnation."""
-    runtime = find_condition(report.conditions, "RuntimeReady")
-    return (
-        record.heartbeat is not None
-        and not report.stopping
-        and not report.rewound_from
-        and report.incarnation == incarnation
-        and (runtime is None or runtime.status == "True")
-        and record.delete is None
-    )
-
-
-def _node_view(record: NodeRecord, static: _Static) -> NodeView:
-    usage = record.usage
-    allocatable = dict(static.allocatable)
-    taken = {(protocol, port) for port in static.ports_taken for protocol in ("TCP", "UDP")}
-    return NodeView(
-        name=record.name,
-        ready=static.ready,
-        cordoned=static.cordoned,
-        draining=static.draining,
-        labels=dict(static.labels),
-        taints=static.taints,
-        allocatable=allocatable,
-        free={name: amount - usage.used.get(name, 0) for name, amount in allocatable.items()},
-        ports_used=frozenset(usage.ports) | taken,
-        port_range=static.port_range,
-        devices_free={
-            name: tuple(i for i in ids if i not in usage.devices.get(name, ()))
-            for name, ids in static.devices
-        },
-        task_uids=frozenset(usage.sites),
-        readable=static.readable,
-    )
-
-
-class Scheduling:
-    """Who waits for a node. `want` and `drop` come from planning, `cure` from changes of the cluster."""
-
-    def __init__(self, policy: Policy) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        keeper: FleetKeeper,
+        begun: Callable[[tuple[str, str]], int] = lambda _: 0,
+    ) -> None:
+        """begun: how many members of the gang of a namespace and name run already."""
+        super().__init__()
+        self._begun = begun
         self._policy = policy
-        self._waiting: dict[ObjectRef, Waiting] = {}
-        self._active: set[ObjectRef] = set()
-        self._parked: dict[ObjectRef, frozenset[Cure]] = {}
-        self.nodes = NodeViews()
+        self._keeper = keeper
 
-    def want(self, ref: ObjectRef, waiting: Waiting) -> None:
-        """A task wants a node; if nothing about it changed since it was parked, it stays parked."""
-        before = self._waiting.get(ref)
-        same = before is not None and (before.task, before.spec) == (waiting.task, waiting.spec)
-        self._waiting[ref] = waiting
-        if not same or ref not in self._parked:
-            self._parked.pop(ref, None)
-            self._active.add(ref)
+    # What could have changed
 
-    def drop(self, ref: ObjectRef) -> None:
-        """A task wants no node (any more)."""
-        self._waiting.pop(ref, None)
-        self._parked.pop(ref, None)
-        self._active.discard(ref)
+    def lacking(self, queue: str) -> str | None:
+        """Return what of a queue's guarantee the nodes can't give, empty for nothing; None if it has none."""
+        rule = self._rules.get(queue)
+        if rule is None or not rule.guarantee:
+            return None
+        short = shortfalls(self._rules.values(), self._keeper.fleet.capacity())
+        return "; ".join(text for name, text in short.items() if name in rule.guarantee)
 
-    def waits(self, ref: ObjectRef) -> bool:
-        return ref in self._waiting
+    def guaranteed(self) -> list[str]:
+        """Return the queues that have a guarantee."""
+        return [name for name, rule in self._rules.items() if rule.guarantee]
 
-    def cure(self, happened: Cure) -> None:
-        """Try those again whose reasons could have gone with what happened."""
-        cured = [ref for ref, cures in self._parked.items() if happened in cures]
-        for ref in cured:
-            del self._parked[ref]
-        self._active.update(cured)
+    def freed(self, freed: Freed) -> None:
+        """Try those again that fit what was freed, as many of equal ones as it is enough for."""
+        if freed.nodes:
+            self._nodes_freed(freed.nodes)
+        for name in freed.queues:
+            if self._rules.get(name, QueueRule(name)).limit:
+                self._queue_freed(name)
 
-    def freed(self, names: set[str], view: View) -> None:
-        """Try those again that fit one of the nodes that got something back, or that waited for a copy there."""
-        rooms = [Room.of(node) for node in self.nodes.all(view) if node.name in names]
-        fits: dict[Shape, bool] = {}
-        for ref, cures in list(self._parked.items()):
-            task = self._waiting[ref].task
-            if Cure.RESOURCES_FREED not in cures:
+    def _nodes_freed(self, names: frozenset[str]) -> None:
+        fleet = self._keeper.fleet
+        rows = np.array(sorted(fleet.row_of[name] for name in names if name in fleet.row_of), np.int64)
+        work: Work | None = None
+        for group in list(self._groups.values()):
+            cured = [ref for ref, each in group.parked.items() if Cure.RESOURCES_FREED in each.cures]
+            if not cured:
                 continue
-            if task.shape not in fits:
-                fits[task.shape] = any(first_reason(task.shape, room) is None for room in rooms)
-            if fits[task.shape] or task.ending_on & names:
-                del self._parked[ref]
-                self._active.add(ref)
+            work = work or Work.of(fleet)
+            for ref in [ref for ref in cured if self._waiting[ref].task.ending_on & names]:
+                self._activate(ref)
+            is_around = any(group.parked[ref].is_around for ref in cured if ref in group.parked)
+            room = _room(group.shape, work, None if is_around else rows)
+            for ref in list(self._first([ref for ref in cured if ref in group.parked], room)):
+                self._activate(ref)
 
-    def waiting(self, ref: ObjectRef) -> Waiting:
-        return self._waiting[ref]
+    def _queue_freed(self, name: str) -> None:
+        """Try the first of each shape that the limit of a queue has room for now."""
+        account = Account(self._rules[name], dict(self._keeper.used.get(name, {})))
+        for group in list(self._groups.values()):
+            cured = [
+                ref for ref, each in group.parked.items() if each.at_limit and self._queue_of(ref) == name
+            ]
+            if cured and account.over_limit(group.shape.requests) is None:
+                for ref in cured:
+                    self._activate(ref)
 
-    def active(self) -> frozenset[ObjectRef]:
-        return frozenset(self._active)
+    def _first(self, refs: list[ObjectRef], room: int) -> Iterator[ObjectRef]:
+        """Yield of each queue as many as there is room for: the next in order, and the shortest, as those may pass."""
+        if room >= len(refs):
+            yield from refs
+            return
+        by_queue: dict[str, list[TaskView]] = {}
+        for ref in refs if room else ():
+            by_queue.setdefault(self._queue_of(ref), []).append(self._waiting[ref].task)
+        for tasks in by_queue.values():
+            rule = self._rule(tasks[0])
+            found = heapq.nsmallest(room, tasks, key=lambda task: order_key(task, rule, 0.0))
+            found += heapq.nsmallest(room, (each for each in tasks if each.estimate is not None), key=_length)
+            yield from {each.ref for each in found}
 
-    def counts(self) -> Mapping[str, int]:
-        """Return how many tasks wait, by "active" and "parked"."""
-        return {"active": len(self._active), "parked": len(self._parked)}
+    def came(self, placed: Iterable[Placed]) -> None:
+        """Try those again who wanted company, or may take the place of those that came."""
+        lowest: dict[str, int] = {}
+        for each in placed:
+            task = each.task
+            lowest[task.queue] = min(task.priority, lowest.get(task.queue, task.priority))
+        if not lowest:
+            return
+        self.cure(Cure.TASK_CAME)
+        for group in list(self._groups.values()):
+            for ref in [ref for ref in group.parked if self._may_take_place(ref, lowest)]:
+                self._activate(ref)
 
-    def cycle(self, view: View, refs: Iterable[ObjectRef], now: float, seed: int) -> Decisions:
+    def _may_take_place(self, ref: ObjectRef, lowest: Mapping[str, int]) -> bool:
+        task = self._waiting[ref].task
+        if not task.preempts or Cure.RESOURCES_FREED not in self._group_of[ref].parked[ref].cures:
+            return False
+        if lowest.get(task.queue, task.priority) < task.priority:
+            return True
+        return bool(self._rule(task).guarantee) and bool(lowest.keys() - {task.queue})
+
+    # One cycle
+
+    def snapshot(self, refs: Iterable[ObjectRef] | None = None) -> Snapshot:
+        """Return what a cycle over `refs`, or all that wait, sees; the fleet is the live one, for this thread now."""
+        chosen = [self._waiting[ref] for ref in sorted(self._waiting if refs is None else refs)]
+        return Snapshot(
+            self._keeper.fleet,
+            tuple(self._with_those_who_run(each.task) for each in chosen),
+            tuple(self._rules.values()),
+            self._keeper.used,
+            {each.task.uid: each.nominated for each in chosen if each.nominated},
+        )
+
+    def _with_those_who_run(self, task: TaskView) -> TaskView:
+        """So many members of its gang as run already need not come with it."""
+        if task.gang is None:
+            return task
+        missing = task.gang.least - self._begun((task.ref.namespace, task.gang.name))
+        return replace(task, gang=replace(task.gang, least=max(1, missing)))
+
+    @property
+    def policy(self) -> Policy:
+        return self._policy
+
+    def cycle(self, refs: Iterable[ObjectRef], now: float, seed: int) -> Decisions:
         """Decide about `refs`; those that fit nowhere are parked."""
-        pending = tuple(self._waiting[ref].task for ref in sorted(refs))
-        decisions = schedule(Snapshot(self.nodes.all(view), pending), self._policy, now, seed)
+        decisions = schedule(self.snapshot(refs), self._policy, now, seed)
         for rejected in decisions.unschedulable:
-            self._active.discard(rejected.task.ref)
-            self._parked[rejected.task.ref] = _cures(rejected)
+            self._park(rejected)
         for placed in decisions.placed:
             self._active.discard(placed.task.ref)
+        self._hold(decisions)
+        self.came(decisions.placed)
         return decisions
 
+    def records(self, placed: Iterable[Placed], now: float) -> Mapping[str, Decision]:
+        """Return task uid -> why it was placed where it was; before any of them is assumed."""
+        return records(self._keeper.fleet, placed, self._strategy, format_time(now))
 
-def _cures(rejected: Unschedulable) -> frozenset[Cure]:
-    codes = {reason.code for reason in rejected.reasons.values()} or {Code.NO_NODES}
-    return frozenset().union(*(CURES[code] for code in codes)) | {Cure.NODE_CHANGED}
+    def _strategy(self, task: TaskView) -> Strategy:
+        return strategy_of(task, self._rule(task), self._policy)
+
+    def _hold(self, decisions: Decisions) -> None:
+        """Keep those in the next cycles for whom room is kept, and the heads of queues without backfill."""
+        held, heads = set(), set()
+        for each in decisions.unschedulable:
+            task = each.task
+            if task.uid in decisions.reservations or each.nominated:
+                held.add(task.ref)
+            elif (
+                self._rule(task).backfill == "none"
+                and each.rejection.queue is None
+                and task.queue not in heads
+            ):
+                heads.add(task.queue)
+                held.add(task.ref)
+        left = self._held - held
+        self._held = held & self._waiting.keys()
+        if left:
+            self.cure(Cure.LINE_MOVED)
+
+
+def _room(shape: Shape, work: Work, rows: "np.ndarray[tuple[int, ...], np.dtype[np.int64]] | None") -> int:
+    """Return how many tasks of a shape fit on some rows, on all for None; any number if not only amounts count."""
+    most = 2**31
+    if rows is not None:
+        for name, asked in shape.requests:
+            index = work.fleet.resources.get(name)
+            if asked and (index is None or not (work.free[index, rows] >= asked).any()):
+                return 0
+    fits = fitting(shape, work)
+    fits = fits if rows is None else fits[rows]
+    if not fits.any():
+        return 0
+    if rows is None or not is_plain(shape):
+        return most
+    rooms = np.where(fits, most, 0)
+    for name, asked in shape.requests:
+        if asked:
+            np.minimum(rooms, work.free[work.fleet.resources[name], rows] // asked, out=rooms)
+    return min(most, int(rooms.sum()))
+
+
+def _length(task: TaskView) -> float:
+    return task.estimate if task.estimate is not None else NEVER

@@ -1,4 +1,4 @@
-"""The read API of a controller: health, readiness and metrics over HTTP. It writes nothing.
+"""The read API of a controller: health, readiness, metrics and answers (`readapi`) over HTTP. It writes nothing.
 
 Starlette on uvicorn, in a thread of its own; it reads published values only.
 """
@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from controller import readapi
 from controller.manager import Controller
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def application(controller: Callable[[], Controller]) -> "Starlette":
     async def metrics(request: "Request") -> "Response":
         return PlainTextResponse(metrics_text(controller()))
 
-    routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
-    return Starlette(routes=routes)
+    own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+    return Starlette(routes=[*own, *readapi.routes(controller)])
 
 
 class ApiServer:

@@ -84,11 +84,20 @@ class Standings:
             now = self.standing(ref, is_gone)
             if now != self._told.get(ref):
                 found.append(ref)
-            if now is None:
-                self._told.pop(ref, None)
-            else:
-                self._told[ref] = now
+            self._note(ref, now)
         return found
+
+    def told(self, budget: ObjectRef, is_gone: Callable[[ObjectRef], bool]) -> Standing | None:
+        """Return how a budget stands, as `standing` does, to who writes it down: from now on that is no news."""
+        now = self.standing(budget, is_gone)
+        self._note(budget, now)
+        return now
+
+    def _note(self, ref: ObjectRef, now: Standing | None) -> None:
+        if now is None:
+            self._told.pop(ref, None)
+        else:
+            self._told[ref] = now
 
     def _of(self, namespace: str) -> _Within:
         return self._within.setdefault(namespace, _Within())

@@ -35,6 +35,14 @@ class NodeUsage:
         """Set what a container without a binding uses."""
         self.set(uid, Grants(resources=dict(resources), ports=ports))
 
+    def held(self, uid: str) -> Grants | None:
+        """Return what a task uses here, really or as assumed; None for nothing."""
+        return self._real.get(uid) or self._assumed.get(uid)
+
+    def holders(self) -> frozenset[str]:
+        """Return the uids of the tasks that use something here."""
+        return frozenset(self._real) | self._assumed.keys()
+
     def assume(self, uid: str, grants: Grants) -> None:
         """Count a decision that is on its way to etcd."""
         self._replace(uid, self._assumed, grants)

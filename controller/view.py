@@ -15,12 +15,14 @@ from controller.workloads import MODELS, STATUSES, Workloads
 from schemas.binding import Binding
 from schemas.cluster import AccessToken, Cluster
 from schemas.configmap import ConfigMap
+from schemas.gang import GangCommit
 from schemas.keys import (
     AccessKey,
     AppliedKey,
     BindingKey,
     ClusterKey,
     EndpointsKey,
+    GangKey,
     HeartbeatKey,
     Keys,
     NodeReportKey,
@@ -34,6 +36,7 @@ from schemas.keys import (
     StatusKey,
     TaskReportKey,
     cluster_ref,
+    gang_ref,
     task_ref,
 )
 from schemas.meta import CLUSTER_NAMESPACE, Model, ObjectMeta
@@ -45,7 +48,7 @@ from schemas.report import Heartbeat, NodeReport, TaskReport
 from schemas.request import DeleteRequest, EvictRequest, FenceRequest
 from schemas.secret import Secret
 from schemas.state import FINISHED, ContainerState
-from schemas.status import NodeStatus, TaskStatus
+from schemas.status import NodeStatus, ObjectStatus, TaskStatus
 from schemas.task import Task
 from schemas.versioned import Versioned
 from store.api import KeyValue
@@ -81,12 +84,16 @@ class View:
         self.secrets: dict[ObjectRef, SecretRecord] = {}
         self.workloads = Workloads(keys, self._read_matching, self.tasks)
         self.access: dict[str, Slot[AccessToken]] = {}
+        self.gangs: dict[str, Slot[GangCommit]] = {}  # by the uid of the attempt
         self.unreadable: dict[str, Unreadable] = {}
         self._expected: dict[str, _Expected] = {}
         self._site_ref: dict[tuple[str, Site], ObjectRef] = {}
         self._placed: dict[Site, TaskStatus] = {}
         self._place_of: dict[ObjectRef, Site] = {}
         self._frozen_uids: dict[str, frozenset[str]] = {}  # task uid -> its keys that can't be read
+        self.touched: set[Site] | None = (
+            None  # sites that may differ since somebody emptied it; None: nobody does
+        )
 
     def task(self, ref: ObjectRef) -> TaskRecord:
         return self.tasks.get(ref) or TaskRecord(ref)
@@ -106,7 +113,7 @@ class View:
         """Return what was last reported of the tasks of a node."""
         record = self.nodes.get(node)
         for uid in record.reported if record is not None else ():
-            report = self._report_at((node, uid))
+            report = self.report_at((node, uid))
             if report is not None:
                 yield report
 
@@ -142,6 +149,8 @@ class View:
                 return (ref,)
             case StatusKey(ref) if ref.plural in STATUSES:
                 return self.workloads.set_status(ref, kv)
+            case StatusKey(ref) if ref.plural == "queues":
+                return self._set_policy_status(ref, kv)
             case OwnedKey(ref) if ref.plural in ("tasks", "jobs"):
                 return self._set_owned(ref, kv)
             case RevisionKey():
@@ -172,6 +181,8 @@ class View:
                 return (cluster_ref("nodes", node),)
             case AccessKey(namespace):
                 self.access[namespace] = self._read(AccessToken, kv)
+            case GangKey(uid):
+                return self._set_gang(uid, kv)
             case ClusterKey():
                 self.cluster = self._read(Cluster, kv)
             case AppliedKey() | OwnedKey() | OtherKey() | StatusKey() | RequestKey():
@@ -269,9 +280,16 @@ class View:
             return ()
         policy = self.policies.setdefault(ref, PolicyRecord(ref))
         policy.spec = self._matching(kv, self._read(model, kv, decode_object), lambda v: _is_named(v, ref))
-        if policy.spec is None and policy.delete is None:
+        if policy.is_empty:
             del self.policies[ref]
         return (ref,)
+
+    def _set_policy_status(self, ref: ObjectRef, kv: KeyValue | None) -> tuple[ObjectRef, ...]:
+        policy = self.policies.setdefault(ref, PolicyRecord(ref))
+        policy.status = self._read(ObjectStatus, kv)
+        if policy.is_empty:
+            del self.policies[ref]
+        return ()  # who looks at queues looks at this too; nobody needs to be told what he wrote
 
     def _set_owned(self, ref: ObjectRef, kv: KeyValue | None) -> tuple[ObjectRef, ...]:
         """Take in what an owner wrote of something that it made."""
@@ -281,6 +299,13 @@ class View:
         record.owned = self.workloads.read_owned(ref, kv)
         self.workloads.compose_task(record)
         return self._touched(record)
+
+    def _set_gang(self, uid: str, kv: KeyValue | None) -> tuple[ObjectRef, ...]:
+        if kv is None:
+            self.gangs.pop(uid, None)
+        else:
+            self.gangs[uid] = self._matching(kv, self._read(GangCommit, kv), lambda v: v.uid == uid)
+        return (gang_ref(uid),)
 
     def _set_secret(self, ref: ObjectRef, kv: KeyValue | None) -> tuple[ObjectRef, ...]:
         """Take a Secret in; it concerns itself and the tasks that name it."""
@@ -345,7 +370,7 @@ class View:
         elif ref.plural in _POLICY_MODELS:
             policy = self.policies.setdefault(ref, PolicyRecord(ref))
             policy.delete = slot
-            if policy.spec is None and policy.delete is None:
+            if policy.is_empty:
                 del self.policies[ref]
         return (ref,)
 
@@ -413,8 +438,8 @@ class View:
     def _account(self, site: Site) -> None:
         """Count what `site` uses on its node: the binding's grants until the final report for that bindingUid."""
         node, uid = site
-        binding = self._binding_at(site)
-        report = self._report_at(site)
+        binding = self.binding_at(site)
+        report = self.report_at(site)
         usage, has_key = self._node(node).usage, binding is not None or uid in self._node(node).unreadable
         if binding is not None:
             ended = report is not None and report.final and report.binding_uid == binding.binding_uid
@@ -426,13 +451,17 @@ class View:
         else:
             usage.set(uid, None)
         usage.note_site(uid, has_key)
+        if self.touched is not None:
+            self.touched.add(site)
 
-    def _binding_at(self, site: Site) -> Binding | None:
+    def binding_at(self, site: Site) -> Binding | None:
+        """Return the binding of a site, None if there is none, or none that can be read."""
         ref = self._site_ref.get(("binding", site))
         found = self.tasks[ref].bindings.get(site) if ref in self.tasks and ref else None
         return found.value if found else None
 
-    def _report_at(self, site: Site) -> TaskReport | None:
+    def report_at(self, site: Site) -> TaskReport | None:
+        """Return the report of a site, None if there is none, or none that can be read."""
         ref = self._site_ref.get(("report", site))
         found = self.tasks[ref].reports.get(site) if ref in self.tasks and ref else None
         return found.value if found else None

@@ -19,6 +19,7 @@ from controller.reconcilers.plan import (
     PutCause,
     PutCluster,
     PutEndpoints,
+    PutGangCommit,
     PutNodeStatus,
     PutOwnerStatus,
     PutRevision,
@@ -27,12 +28,14 @@ from controller.reconcilers.plan import (
     Reads,
     RemoveBinding,
     RemoveEndpoints,
+    RemoveGangCommit,
     RemoveNodeReports,
     RemoveObject,
     RemoveOwned,
     RemoveRequest,
     RemoveRevision,
     ReplaceBinding,
+    RunBinding,
     SealBinding,
     StopBinding,
     UpdateBinding,
@@ -138,6 +141,7 @@ def _compares(intent: Intent, ref: ObjectRef, keys: Keys) -> Iterator[Compare]:
         case (
             StopBinding(versioned)
             | UpdateBinding(versioned)
+            | RunBinding(versioned)
             | PutSealed(versioned)
             | RemoveBinding(versioned)
             | AdoptBinding(versioned)
@@ -168,6 +172,10 @@ def _compares(intent: Intent, ref: ObjectRef, keys: Keys) -> Iterator[Compare]:
             yield unchanged(_endpoints_key(deployment, keys), before.mod_revision if before else 0)
         case RemoveEndpoints(deployment, before):
             yield unchanged(_endpoints_key(deployment, keys), before.mod_revision)
+        case PutGangCommit(commit):
+            yield absent(keys.gang(commit.uid))
+        case RemoveGangCommit(kept_commit):
+            yield unchanged(keys.gang(kept_commit.value.uid), kept_commit.mod_revision)
         case RemoveNodeReports(node):
             yield absent(keys.heartbeat(node))
         case _:
@@ -192,6 +200,13 @@ def _ops(
             yield Delete(_endpoints_key(deployment, keys))
         case StopBinding():
             yield Put(_binding_key(intent.binding.value, keys), encode(_stopped(intent)))
+        case RunBinding(versioned):
+            started = encode(patch(versioned.raw, {("desired",): Desired.RUN.value}))
+            yield Put(_binding_key(versioned.value, keys), started)
+        case PutGangCommit(commit):
+            yield Put(keys.gang(commit.uid), encode(commit.to_json()))
+        case RemoveGangCommit(kept_commit):
+            yield Delete(keys.gang(kept_commit.value.uid))
         case UpdateBinding(versioned, labels, generation, spec):
             live: dict[tuple[str, ...], object] = {
                 ("labels",): dict(labels),

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from schemas.defaults import effective_spec, reschedule_after_s, stop_after_s
 from schemas.namespace import Namespace
+from schemas.owned import ORPHAN_OF
+from schemas.placement_checks import placement_faults
 from schemas.priority import PriorityClass
 from schemas.probe_checks import probe_faults
 from schemas.quantity import format_duration, format_quantity
@@ -50,6 +52,8 @@ def admit(task: Task, policy: Policy) -> Admitted | Denied:
         return Denied((f"namespace {name!r} does not exist; create it or apply with --create-namespace",))
     spec = effective_spec(task.spec, namespace.spec, policy.priority_classes)
     reasons = tuple(reason for check in CHECKS for reason in check(spec, namespace, policy))
+    is_orphan = ORPHAN_OF in task.metadata.annotations
+    reasons += tuple(placement_faults(spec, task.metadata.labels, is_orphan=is_orphan))
     return Denied(reasons) if reasons else Admitted(spec)
 
 
@@ -95,15 +99,20 @@ def _init_container(path: str, container: Container) -> Iterator[str]:
 
 
 def _queue(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
-    queue = spec.queue or ""
+    queue, name = spec.queue or "", namespace.metadata.name
     if queue not in policy.queues:
         yield f"spec.queue: queue {queue!r} does not exist; see: berth get queues"
     elif "*" not in namespace.spec.queues and queue not in namespace.spec.queues:
         allowed = ", ".join(namespace.spec.queues) or "none"
-        name = namespace.metadata.name
         yield (
             f"spec.queue: namespace {name} may not use queue {queue}; allowed: {allowed}; set spec.queue to one "
             f"that is, or an admin adds {queue} to spec.queues of namespace/{name}"
+        )
+    elif not policy.queues[queue].spec.admits(name):
+        meant = ", ".join(policy.queues[queue].spec.namespaces) or "none"
+        yield (
+            f"spec.queue: queue {queue} is not for namespace {name}, its namespaces: {meant}; "
+            f"see: berth describe queue {queue}"
         )
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.configmap import ConfigCopy
+from schemas.gang import GangPlace
 from schemas.meta import Labels, Model
 from schemas.quantity import Amounts
 from schemas.secret import SealedCopy
@@ -35,6 +36,7 @@ class StopReason(StrEnum):
     PORT_TAKEN = "PortTaken"
     ORPHANED = "Orphaned"
     COMPLETED = "Completed"
+    GANG_RELEASED = "GangReleased"
 
 
 class GrantedPort(Model):
@@ -76,4 +78,5 @@ class Binding(Model):
     discovery: dict[str, str] = Field(default_factory=dict)  # variables that say where other tasks are
     sealed: dict[str, SealedCopy] = Field(default_factory=dict)  # name of a Secret -> it, for this node
     config: dict[str, ConfigCopy] = Field(default_factory=dict)  # name of a ConfigMap -> what the task takes
+    gang: GangPlace | None = None  # with whom it starts; None: it waits for nobody
     spec: TaskSpec

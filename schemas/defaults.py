@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from schemas.namespace import NamespaceSpec
 from schemas.priority import PriorityClass
 from schemas.roles import Role, init_role, lasting
-from schemas.task import Container, PullPolicy, ResourceRequirements, TaskSpec, Unreachable
+from schemas.task import Container, PreemptionPolicy, PullPolicy, ResourceRequirements, TaskSpec, Unreachable
 
 RESCHEDULE_AFTER_S = 30.0
 RESCHEDULE_AFTER_EXACTLY_ONE_S = 60.0
@@ -26,6 +26,7 @@ def effective_spec(
             "containers": tuple(_container(container, namespace) for container in spec.containers),
             "init_containers": tuple(_container(container, namespace) for container in spec.init_containers),
             "priority": _priority(spec, priority_classes),
+            "preemption_policy": _preemption_policy(spec, priority_classes),
             "queue": spec.queue or namespace.default_queue,
             "unreachable": _unreachable(spec),
         }
@@ -61,6 +62,13 @@ def _priority(spec: TaskSpec, classes: Mapping[str, PriorityClass]) -> int:
         return spec.priority
     named = classes.get(spec.priority_class_name or "")
     return named.spec.value if named else 0
+
+
+def _preemption_policy(spec: TaskSpec, classes: Mapping[str, PriorityClass]) -> PreemptionPolicy:
+    if spec.preemption_policy is not None:
+        return spec.preemption_policy
+    named = classes.get(spec.priority_class_name or "")
+    return named.spec.preemption_policy if named else "PreemptLowerPriority"
 
 
 def _unreachable(spec: TaskSpec) -> Unreachable:

@@ -18,6 +18,11 @@ _NAMES_OF_THE_FIELD = {
     "activeDeadlineSeconds": "",
     "podFailurePolicy": "failurePolicy",
     "onPodConditions": "onOOMKilled",
+    "podAffinity": "taskAffinity",
+    "podAntiAffinity": "taskAntiAffinity",
+    "requiredDuringSchedulingIgnoredDuringExecution": "required",
+    "preferredDuringSchedulingIgnoredDuringExecution": "preferred",
+    "topologySpreadConstraints": "topologySpread",
 }
 
 

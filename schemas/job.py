@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from schemas.meta import DnsLabel, Model, ObjectMeta
-from schemas.quantity import Duration
+from schemas.placement_checks import MAX_ESTIMATE_S, TOO_LONG
+from schemas.quantity import Duration, format_duration
 from schemas.schedule import check_schedule, check_time_zone
 from schemas.workload import Count, Seconds, TaskTemplate, TemplateMeta
 
@@ -54,8 +55,37 @@ class JobSpec(Model):
     ttl_seconds_after_finished: Seconds | None = None
     suspend: bool = False
     failure_policy: FailurePolicy = Field(default_factory=FailurePolicy)
+    gang: bool = False
     estimated_duration: Duration | None = None
     template: TaskTemplate
+
+    @property
+    def together(self) -> int:
+        """How many of its tasks run at a time, at most."""
+        return min(self.parallelism, self.completions)
+
+    @model_validator(mode="after")
+    def _gang_fits(self) -> Self:
+        gang, together = self.template.spec.gang, self.together
+        if self.gang and gang is not None:
+            raise ValueError("write either gang: true, for all that run at a time, or template.spec.gang")
+        if self.gang and not together:
+            raise ValueError(
+                "gang: with parallelism 0 there are no tasks to start together; write suspend: true"
+            )
+        if gang is not None and 0 < together < gang.min_member:
+            raise ValueError(
+                f"template.spec.gang.minMember: {gang.min_member} tasks are to start together, but at most {together} "
+                "run at a time; raise parallelism and completions, or lower minMember"
+            )
+        return self
+
+    @field_validator("estimated_duration")
+    @classmethod
+    def _can_be_meant(cls, value: float | None) -> float | None:
+        if value is not None and value > MAX_ESTIMATE_S:
+            raise ValueError(TOO_LONG.format(written=format_duration(value)))
+        return value
 
     @model_validator(mode="after")
     def _ends(self) -> Self:

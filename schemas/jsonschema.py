@@ -14,12 +14,17 @@ from schemas.fielddocs import FIELD_DOCS
 from schemas.kinds import KINDS, Kind, nested_model
 from schemas.manifest import STAMPED
 from schemas.meta import API_VERSION, DNS_LABEL_SCHEMA, Model, ObjectMeta
+from schemas.queue import QUEUE_NAME_SCHEMA
 
 Json = dict[str, Any]  # Any: JSON of any shape
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 ANY = "any"
 _REFERENCE = "#/definitions/{model}"
+_NAMES = {
+    "Namespace": DNS_LABEL_SCHEMA,
+    "Queue": QUEUE_NAME_SCHEMA,
+}  # kinds with names of a form of their own
 _STATUS = {
     "description": "What Berth observed; filled in by Berth, and passed over when applied.",
     "readOnly": True,
@@ -76,7 +81,8 @@ def _parts(kind: Kind) -> tuple[Json, dict[str, Json]]:
     """Return the schema of the object itself, and name -> schema of what it refers to."""
     raw = kind.model.model_json_schema(ref_template=_REFERENCE, schema_generator=_Generator)
     definitions: dict[str, Json] = raw.pop("$defs", {})
-    del definitions["ObjectMeta"]
+    for name in ("ObjectMeta", "QueueMeta"):
+        definitions.pop(name, None)  # the written form is made by _metadata
     models = {model.__name__: model for model in models_below(kind.model)}
     made = {name: _finish(definitions[name], models[name]) for name in definitions}
     root = _finish(raw, kind.model)
@@ -143,14 +149,9 @@ def _metadata(kind: Kind) -> tuple[str, Json]:
     written = {name: each for name, each in schema["properties"].items() if name not in STAMPED}
     if not kind.namespaced:
         del written["namespace"]
-    if kind.name == "Namespace":
-        written["name"] = {**written["name"], **DNS_LABEL_SCHEMA}
+    own_name = _NAMES.get(kind.name)
+    if own_name is not None:
+        written["name"] = {**written["name"], **own_name}
     stamped = {name: {"description": "Filled in by Berth.", "readOnly": True} for name in sorted(STAMPED)}
-    name = (
-        "NamespaceMeta"
-        if kind.name == "Namespace"
-        else "ObjectMeta"
-        if kind.namespaced
-        else "ClusterObjectMeta"
-    )
+    name = f"{kind.name}Meta" if own_name else "ObjectMeta" if kind.namespaced else "ClusterObjectMeta"
     return name, {**schema, "properties": {**written, **stamped}}

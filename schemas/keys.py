@@ -1,6 +1,7 @@
 """The etcd layout: every key is built here and parsed here. See docs/design, section 2.
 
-Ranges end in "/", so that a role for node `a` never covers node `ab`.
+Ranges end in "/", so that a role for node `a` never covers node `ab`. Names are parts of keys as they are, but for
+those of queues: `eng/backend` is `eng:backend` in a key.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from enum import StrEnum
 from schemas.meta import CLUSTER_NAMESPACE
 
 DEFAULT_PREFIX = "/berth"
+_QUEUES = "queues"
+_SLASH = ":"  # stands for the "/" in the name of a queue: a part of a key has none, and no name has a ":"
 _SECRETS = (
     "secrets"  # the one kind whose objects have a family of their own, so that rights to it are given apart
 )
@@ -31,6 +34,7 @@ class Family(StrEnum):
     ELECTION = "election"
     META = "meta"
     ACCESS = "access"
+    GANGS = "gangs"
     SECRETS = "secrets"
 
 
@@ -122,6 +126,13 @@ class EndpointsKey:
 
 
 @dataclass(frozen=True, slots=True)
+class GangKey:
+    """The record that starts the gang that was held in one attempt."""
+
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterKey:
     pass
 
@@ -146,6 +157,7 @@ ParsedKey = (
     | AccessKey
     | RevisionKey
     | EndpointsKey
+    | GangKey
     | ClusterKey
     | OtherKey
 )
@@ -167,7 +179,8 @@ class Keys:
         return f"{self.prefix}/cluster"
 
     def _object(self, family: Family, ref: ObjectRef) -> str:
-        return f"{self.prefix}/{family}/{ref.namespace}/{ref.plural}/{ref.name}"
+        name = ref.name.replace("/", _SLASH) if ref.plural == _QUEUES else ref.name
+        return f"{self.prefix}/{family}/{ref.namespace}/{ref.plural}/{name}"
 
     def spec(self, ref: ObjectRef) -> str:
         if ref.plural == _SECRETS:
@@ -238,6 +251,9 @@ class Keys:
     def revisions_range(self, namespace: str, owner_uid: str) -> str:
         return f"{self.prefix}/{Family.REVISIONS}/{namespace}/{owner_uid}/"
 
+    def gang(self, uid: str) -> str:
+        return f"{self.prefix}/{Family.GANGS}/{uid}"
+
     def endpoints(self, namespace: str, name: str) -> str:
         return f"{self.prefix}/{Family.ENDPOINTS}/{namespace}/{name}"
 
@@ -268,13 +284,13 @@ class Keys:
 def _parse_parts(key: str, family: str, parts: list[str]) -> ParsedKey:
     match family, parts:
         case "spec", [namespace, plural, name]:
-            return SpecKey(ObjectRef(plural, namespace, name))
+            return SpecKey(_ref(plural, namespace, name))
         case "secrets", [namespace, name]:
             return SpecKey(ObjectRef(_SECRETS, namespace, name))
         case "status", [namespace, plural, name]:
-            return StatusKey(ObjectRef(plural, namespace, name))
+            return StatusKey(_ref(plural, namespace, name))
         case "owned", [namespace, plural, name]:
-            return OwnedKey(ObjectRef(plural, namespace, name))
+            return OwnedKey(_ref(plural, namespace, name))
         case "bindings", [node, task_uid]:
             return BindingKey(node, task_uid)
         case "reports", [node, "tasks", task_uid]:
@@ -284,19 +300,26 @@ def _parse_parts(key: str, family: str, parts: list[str]) -> ParsedKey:
         case "heartbeats", [node]:
             return HeartbeatKey(node)
         case "requests", [namespace, plural, name, verb]:
-            return RequestKey(ObjectRef(plural, namespace, name), verb)
+            return RequestKey(_ref(plural, namespace, name), verb)
         case "applied", [namespace, plural, name, manager]:
-            return AppliedKey(ObjectRef(plural, namespace, name), manager)
+            return AppliedKey(_ref(plural, namespace, name), manager)
         case "access", [namespace]:
             return AccessKey(namespace)
         case "revisions", [namespace, owner_uid, number] if number.isdecimal():
             return RevisionKey(namespace, owner_uid, int(number))
         case "endpoints", [namespace, name]:
             return EndpointsKey(namespace, name)
+        case "gangs", [uid]:
+            return GangKey(uid)
         case "cluster", []:
             return ClusterKey()
         case _:
             return OtherKey(key)
+
+
+def _ref(plural: str, namespace: str, name: str) -> ObjectRef:
+    """Return which object a key names; `eng:backend` is the queue eng/backend."""
+    return ObjectRef(plural, namespace, name.replace(_SLASH, "/") if plural == _QUEUES else name)
 
 
 def cluster_ref(plural: str, name: str) -> ObjectRef:
@@ -306,3 +329,8 @@ def cluster_ref(plural: str, name: str) -> ObjectRef:
 
 def task_ref(namespace: str, name: str) -> ObjectRef:
     return ObjectRef("tasks", namespace, name)
+
+
+def gang_ref(uid: str) -> ObjectRef:
+    """Return by what the controller knows an attempt to start a gang; people never see it."""
+    return ObjectRef("gangs", CLUSTER_NAMESPACE, uid)

@@ -70,10 +70,16 @@ def check_dns_subdomain(name: str) -> str:
     return name
 
 
+def check_label_key(key: str) -> str:
+    """Return `key` if labels may have it. Raises InvalidName."""
+    if not _LABEL_KEY.fullmatch(key):
+        raise InvalidName(f"label key {key!r} must be [prefix/]name of letters, digits, '-', '_', '.'")
+    return key
+
+
 def _check_labels(labels: dict[str, str]) -> dict[str, str]:
     for key, value in labels.items():
-        if not _LABEL_KEY.fullmatch(key):
-            raise InvalidName(f"label key {key!r} must be [prefix/]name of letters, digits, '-', '_', '.'")
+        check_label_key(key)
         if not _LABEL_VALUE.fullmatch(value):
             raise InvalidName(f"label {key}={value!r}: a value is at most 63 letters, digits, '-', '_', '.'")
     return labels
@@ -92,6 +98,11 @@ _LABELS_SCHEMA: dict[str, Any] = {
 
 DnsLabel = Annotated[str, AfterValidator(check_dns_label), WithJsonSchema(DNS_LABEL_SCHEMA)]
 DnsSubdomain = Annotated[str, AfterValidator(check_dns_subdomain), WithJsonSchema(_DNS_SUBDOMAIN_SCHEMA)]
+LabelKey = Annotated[
+    str,
+    AfterValidator(check_label_key),
+    WithJsonSchema({"type": "string", "pattern": f"^{_LABEL_KEY.pattern}$"}),
+]
 Labels = Annotated[dict[str, str], AfterValidator(_check_labels), WithJsonSchema(_LABELS_SCHEMA)]
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from schemas.binding import GrantedPort
 from schemas.meta import API_VERSION, Labels, Model
 
+ORPHAN_OF = "berth/orphan-of"  # annotation: kind and name of the owner that left it behind
 OWNER_LABEL = "berth/owner"  # kind and name, as in deployment.web: for -l
 REVISION_LABEL = "berth/revision"
 INDEX_LABEL = "berth/job-index"
@@ -140,5 +141,7 @@ def orphaned(composed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the object of its own that something owned becomes: what was composed, without its owner."""
     metadata = {key: value for key, value in composed["metadata"].items() if key != "ownerReferences"}
     labels = metadata["labels"].items()
+    left_by = {ORPHAN_OF: metadata["labels"].get(OWNER_LABEL, "")}
+    metadata["annotations"] = {**metadata.get("annotations", {}), **left_by}
     metadata["labels"] = {key: value for key, value in labels if key not in (OWNER_LABEL, REVISION_LABEL)}
     return {**composed, "metadata": metadata}

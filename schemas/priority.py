@@ -3,11 +3,12 @@
 from typing import Literal
 
 from schemas.meta import Model, ObjectMeta
-from schemas.task import Priority
+from schemas.task import PreemptionPolicy, Priority
 
 
 class PriorityClassSpec(Model):
     value: Priority
+    preemption_policy: PreemptionPolicy = "PreemptLowerPriority"
     description: str = ""
 
 

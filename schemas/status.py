@@ -12,9 +12,38 @@ from schemas.quantity import Amounts
 from schemas.report import ContainerStatus
 from schemas.state import TaskState
 
+TOP_NODES = 5  # of a decision's record: as many as a person compares; a status stays small
+
+
+class ScoredNode(Model):
+    """A node that fitted. terms: name of a part of the score -> its value."""
+
+    node: str
+    score: float
+    terms: dict[str, float] = Field(default_factory=dict)
+
+
+class Decision(Model):
+    """Why a task is where it is: the best of the nodes that fitted, and why the others were out.
+
+    top: at most TOP_NODES, the best first. rejected: stable code of a reason -> number of nodes; with those that
+    fitted they add up to `considered`. at: the leader's clock.
+    """
+
+    node: str
+    score: float = 0.0
+    top: tuple[ScoredNode, ...] = ()
+    rejected: dict[str, int] = Field(default_factory=dict)
+    considered: int = 0
+    at: str = ""
+
 
 class TaskStatus(Model):
-    """`node`, `epoch`, `bindingUid` are the placement; an empty node means none. `epoch` never goes back."""
+    """`node`, `epoch`, `bindingUid` are the placement; an empty node means none. `epoch` never goes back.
+
+    `nominated`: the node on which room is being made for it. `waitingSince`: when the leader first found no place
+    for it, by its clock; empty for a task that does not wait.
+    """
 
     kind: Literal["TaskStatus"] = "TaskStatus"
     uid: str
@@ -33,6 +62,9 @@ class TaskStatus(Model):
     resources: Amounts = Field(default_factory=dict)  # with ports and devices: what is granted
     host_ip: str = Field(default="", alias="hostIP")
     api_address: str = ""
+    nominated: str = ""
+    waiting_since: str = ""
+    decision: Decision | None = None
     owner: OwnerReference | None = None  # who made the task: known here when its own key is gone already
     started_at: str = ""
     finished_at: str = ""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
+from schemas.affinity import MAX_TERMS, Affinity, Distinct, Gang, Most, TopologySpread
 from schemas.canonical import canonical_hash
 from schemas.configmap import KeyRef, KeyToPath, SourceRef
 from schemas.meta import DnsLabel, DnsSubdomain, Labels, Model, ObjectMeta
@@ -17,10 +18,23 @@ from schemas.secret import MAX_PULL_SECRETS, SecretRef
 Port = Annotated[int, Field(ge=1, le=65535)]
 RestartPolicy = Literal["Always", "OnFailure", "Never"]
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
+Placement = Literal["binpack", "spread", "balanced"]
+PreemptionPolicy = Literal["PreemptLowerPriority", "Never"]
 Priority = Annotated[int, Field(ge=-1_000_000_000, le=1_000_000_000)]  # Kubernetes' range for users
 
 LIVE_FIELDS = frozenset(
-    {"priority", "priorityClassName", "queue", "tolerations", "grace", "drainDelay", "estimatedDuration"}
+    {
+        "priority",
+        "priorityClassName",
+        "preemptionPolicy",
+        "queue",
+        "tolerations",
+        "grace",
+        "drainDelay",
+        "estimatedDuration",
+        "placement",
+        "rebalance",
+    }
 )
 """Fields of a task's spec that change in place; any other change replaces the task."""
 
@@ -228,8 +242,16 @@ class TaskSpec(Model):
     node_name: DnsSubdomain | None = None
     node_selector: Labels = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
+    affinity: Affinity | None = None
+    topology_spread: Annotated[tuple[TopologySpread, ...], Field(max_length=MAX_TERMS)] = ()
+    max_per_node: Most | None = None
+    distinct: Annotated[tuple[Distinct, ...], Field(max_length=MAX_TERMS)] = ()
+    gang: Gang | None = None
+    placement: Placement | None = None
+    rebalance: Literal["allowed", "never"] = "allowed"
     priority: Priority | None = None
     priority_class_name: DnsSubdomain | None = None
+    preemption_policy: PreemptionPolicy | None = None
     queue: str | None = None
     unreachable: Unreachable = Field(default_factory=Unreachable)
     exactly_one: bool = False

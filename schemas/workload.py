@@ -66,9 +66,21 @@ class DeploymentSpec(Model):
     def _is_sound(self) -> Self:
         check_selector(self.selector, self.template)
         check_always(self.template, "Deployment")
+        self._check_gang()
         if self.min_ready_seconds >= self.progress_deadline_seconds:
             raise ValueError("minReadySeconds must be below progressDeadlineSeconds")
         return self
+
+    def _check_gang(self) -> None:
+        """A rolling update replaces tasks some at a time, and would wait for ever for the others."""
+        gang = self.template.spec.gang
+        if gang is not None and self.strategy.type != "Recreate":
+            raise ValueError("template.spec.gang: its tasks start together; write strategy.type: Recreate")
+        if gang is not None and 0 < self.replicas < gang.min_member:
+            raise ValueError(
+                f"template.spec.gang.minMember: {gang.min_member} tasks are to start together, but there are "
+                f"{self.replicas} replicas; raise replicas or lower minMember"
+            )
 
 
 class Deployment(Model):
@@ -106,6 +118,10 @@ class DaemonSetSpec(Model):
         check_always(self.template, "DaemonSet")
         if self.template.spec.node_name is not None:
             raise ValueError("template.spec.nodeName: a DaemonSet chooses the node of each of its tasks")
+        if self.template.spec.gang is not None:
+            raise ValueError(
+                "template.spec.gang: each task of a DaemonSet starts as soon as its node is ready"
+            )
         return self
 
 

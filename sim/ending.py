@@ -1,14 +1,17 @@
 """What must hold when everything is healed and the cluster has come to rest."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.runtime.api import Phase
+from controller.fleetkeeping import FleetKeeper
 from controller.inputs import InputsOf
 from controller.reconcilers.task import plan_task
 from controller.records import TaskRecord
-from controller.scheduler.filters import first_reason
-from controller.scheduler.snapshot import Room
-from controller.scheduling import NodeViews
+from controller.scheduler.fleet import Fleet
+from controller.scheduler.node_view import Standing
+from controller.scheduler.place import fitting
+from controller.scheduler.work import Work
 from controller.sealing import Sealer
 from controller.view import View
 from schemas.binding import Desired
@@ -33,9 +36,11 @@ def check_end(world: "World") -> None:
     _check_containers(world, view)
     _check_deleted(world, view)
     _check_caches(world)
+    _check_fleets(world, view)
     world.invariants.owning.check_end()
     if world.plan.workloads:
         world.invariants.configuring.check_end()
+        world.invariants.ganging.check_end()
         world.invariants.disrupting.check_end()
 
 
@@ -68,17 +73,24 @@ def _lacks_config(world: "World", record: TaskRecord) -> bool:
 
 def _nodes_that_fit(view: View, ref: ObjectRef, now: float) -> list[str]:
     """Return the nodes that fit a waiting task, from the store alone: nothing is assumed here."""
-    inputs_of, nodes = InputsOf(view, Sealer(view, CLUSTER_PAIR)), NodeViews()
-    incarnation = view.cluster.value.incarnation if isinstance(view.cluster, Versioned) else 0
-    for name, record in view.nodes.items():
+    inputs_of, fleet = InputsOf(view, Sealer(view, CLUSTER_PAIR)), _fleet_of(view)
+    for name in view.nodes:
         inputs_of.refresh_node(name, now)
-        nodes.refresh(record, incarnation)
     inputs = inputs_of.of_task(ref)
     plan = plan_task(inputs, now) if inputs else None
     if plan is None or plan.waiting is None:
         return []
-    shape = plan.waiting.task.shape
-    return [node.name for node in nodes.all(view) if first_reason(shape, Room.of(node)) is None]
+    fits = fitting(plan.waiting.task.shape, Work.of(fleet))
+    return sorted(name for name, row in fleet.row_of.items() if fits[row])
+
+
+def _fleet_of(view: View) -> Fleet:
+    keeper = FleetKeeper(view)
+    incarnation = view.cluster.value.incarnation if isinstance(view.cluster, Versioned) else 0
+    for record in view.nodes.values():
+        keeper.refresh(record, incarnation)
+    keeper.sync()
+    return keeper.fleet
 
 
 def _check_containers(world: "World", view: View) -> None:
@@ -120,6 +132,44 @@ def _check_deleted(world: "World", view: View) -> None:
 
 def _is_there(view: View, name: str) -> bool:
     return any(ref.name == name and record.spec is not None for ref, record in view.tasks.items())
+
+
+def _check_fleets(world: "World", view: View) -> None:
+    """What a leader's scheduler has kept up to date from changes is what it would make of the store now."""
+    fresh = _fleet_of(view)
+    for process in world.controllers:
+        term = process.controller.term if process.controller is not None else None
+        if term is None:
+            continue
+        kept = term.take_in()
+        if _rows(kept) != _rows(fresh):
+            world.fail(
+                f"the scheduler of {process.name} sees the nodes as {_rows(kept)}, and they are {_rows(fresh)}"
+            )
+        is_known, there = _tasks(kept), _tasks(fresh)
+        if is_known != there:
+            different = {uid for uid in {*there, *is_known} if there.get(uid) != is_known.get(uid)}
+            uid = min(different)
+            told = f"{is_known.get(uid)}, and it is {there.get(uid)}"
+            world.fail(f"the scheduler of {process.name} sees a task as {told}")
+
+
+def _rows(fleet: Fleet) -> dict[str, tuple[object, ...]]:
+    """Node name -> its view, and its columns as they are kept."""
+    return {
+        name: (
+            fleet.view(row),
+            {resource: int(fleet.free[index, row]) for resource, index in fleet.resources.items()},
+            [int(each) for each in fleet.ports_free[:, row]],
+            [bool(each) for each in fleet.flags[:, row]],
+        )
+        for name, row in fleet.row_of.items()
+    }
+
+
+def _tasks(fleet: Fleet) -> dict[str, Standing]:
+    """Those that a budget protected for a moment are the same."""
+    return {uid: replace(each, may_be_preempted=True) for uid, each in fleet.standing.items()}
 
 
 def _check_caches(world: "World") -> None:

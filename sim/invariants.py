@@ -22,6 +22,7 @@ from schemas.status import TaskStatus
 from schemas.task import template_hash
 from sim.configuring import Configuring
 from sim.disrupting import Disrupting
+from sim.ganging import Ganging
 from sim.ordering import Ordering
 from sim.owning import Owning
 from sim.running import Running
@@ -111,6 +112,7 @@ class Invariants(Observer):
         self.owning = Owning(self._stored, Running(self._stored, world.fail), world.fail, lambda: world.now)
         self.disrupting = Disrupting(self._stored, world.fail, lambda: world.now)
         self.configuring = Configuring(self._stored, world.fail)
+        self.ganging = Ganging(self._stored, world.fail)
         self.ordering = Ordering(world.fail, self.history.spec_of.get)
 
     # Of each transaction
@@ -151,6 +153,7 @@ class Invariants(Observer):
                 if isinstance(op, Delete):
                     self._check_collected(op, result.revision)
             self.owning.after_txn(ops)
+            self.ganging.after_txn(ops, bindings)
             self._check_disruptions(ops, bindings)
         self._check_own_conflicts(process, txn, result)
         for op in ops:

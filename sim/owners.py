@@ -15,6 +15,7 @@ from store.codec import decode, encode
 from store.memory import MemoryStore
 
 NAMES = {"deployments": ("web", "api"), "daemonsets": ("probe",), "jobs": ("sum", "mix")}
+TOGETHER = "mix"  # a job whose tasks are a gang
 KINDS = {"deployments": "Deployment", "daemonsets": "DaemonSet", "jobs": "Job"}
 
 
@@ -71,7 +72,8 @@ class Operators:
                 ["hollow/exit-0-after-20s", "hollow/exit-0-after-20s", "hollow/exit-3-after-5s"]
             )
             counts = {"completions": rng.randint(1, 4), "parallelism": rng.randint(1, 3), "backoffLimit": 2}
-            return {**counts, "template": template(image, restartPolicy="Never")}
+            gang = {"gang": True} if ref.name == TOGETHER else {}
+            return {**counts, **gang, "template": template(image, restartPolicy="Never")}
         plain = template("demo", grace=f"{rng.randint(2, 5)}s", restartBackoff={"initial": "2s", "max": "5s"})
         made = varied(rng, plain, ref.name) if rng.random() < 0.6 else labelled(plain, ref.name)
         if ref.plural == "daemonsets":

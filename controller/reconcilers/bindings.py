@@ -2,6 +2,7 @@
 
 from controller.reconcilers.task_inputs import TaskInputs
 from schemas.binding import Binding, Desired, Grants, StopReason
+from schemas.gang import GangPlace
 from schemas.report import TaskReport
 from schemas.state import ContainerState
 from schemas.status import TaskStatus
@@ -9,9 +10,15 @@ from schemas.task import Container, TaskSpec
 
 
 def new_binding(
-    inputs: TaskInputs, spec: TaskSpec, node: str, epoch: int, binding_uid: str, grants: Grants
+    inputs: TaskInputs,
+    spec: TaskSpec,
+    node: str,
+    epoch: int,
+    binding_uid: str,
+    grants: Grants,
+    gang: GangPlace | None = None,
 ) -> Binding:
-    """Return a binding of the task to `node` that freezes the effective `spec`."""
+    """Return a binding of the task to `node` that freezes the effective `spec`; with a gang it is held."""
     assert inputs.spec is not None
     return Binding(
         task_uid=inputs.uid,
@@ -21,14 +28,26 @@ def new_binding(
         epoch=epoch,
         binding_uid=binding_uid,
         incarnation=inputs.incarnation,
-        desired=Desired.RUN,
+        desired=Desired.HOLD if gang is not None else Desired.RUN,
         generation=inputs.spec.generation,
         template_hash=inputs.template_hash,
         labels=inputs.spec.value.metadata.labels,
         grants=grants,
         access_hash=inputs.access_hash,
+        gang=gang,
         spec=spec,
     )
+
+
+def put_back(binding: Binding, *, has_started: bool) -> Binding:
+    """Return a binding whose key was lost as it is put back.
+
+    A member of a gang that has not started may have been held: it gives its place back, as an attempt of nobody.
+    """
+    if binding.spec.gang is None or has_started:
+        return binding
+    alone = GangPlace(uid=binding.binding_uid, size=0)
+    return binding.model_copy(update={"desired": Desired.HOLD, "gang": alone})
 
 
 def binding_to_stop(inputs: TaskInputs, status: TaskStatus) -> Binding:

@@ -22,7 +22,6 @@ from controller.reconcilers.owner_plan import (
     removal_of,
     task_named,
 )
-from controller.reconcilers.placing import shape_of
 from controller.reconcilers.plan import CreateOwned, EventNote, Intent, Plan, PutOwnerStatus, RemoveOwned
 from controller.reconcilers.plan_size import removals_that_fit, template_bytes
 from controller.reconcilers.revisions import (
@@ -34,8 +33,10 @@ from controller.reconcilers.revisions import (
     trim_revisions,
 )
 from controller.reconcilers.rollout import Replica, replica_of
-from controller.scheduler.filters import is_readable, matches_selector, tolerates_taints
-from controller.scheduler.snapshot import NodeView, Room, Shape
+from controller.reconcilers.shapes import place_of
+from controller.scheduler.filters import tolerated
+from controller.scheduler.node_view import NodeView
+from controller.scheduler.shape import NODE, Place
 from schemas.binding import StopReason
 from schemas.owned import UNSCHEDULABLE
 from schemas.selector import share_of
@@ -132,20 +133,33 @@ def _nodes(inputs: DaemonSetInputs, spec: TaskSpec) -> tuple[frozenset[str], fro
 
     One that came before a taint stays, as NoSchedule only keeps new ones away; so it does where the node can't be read.
     """
-    shape = shape_of(spec.model_copy(update={"tolerations": (*spec.tolerations, _TOLERATES_CORDON)}))
-    fitting = {node.name for node in inputs.nodes if _fits(shape, node)}
-    tolerable = {node.name for node in inputs.nodes if node.name in fitting or _may_stay(shape, node)}
+    place = place_of_each(spec)
+    fitting = {node.name for node in inputs.nodes if node_fits(place, node)}
+    tolerable = {node.name for node in inputs.nodes if node.name in fitting or _may_stay(place, node)}
     return frozenset(fitting), frozenset(tolerable)
 
 
-def _fits(shape: Shape, node: NodeView) -> bool:
+def place_of_each(spec: TaskSpec) -> Place:
+    """Return where tasks of a template belong; a cordon keeps none of them away."""
+    return place_of(spec.model_copy(update={"tolerations": (*spec.tolerations, _TOLERATES_CORDON)}))
+
+
+def node_fits(place: Place, node: NodeView) -> bool:
     """Say whether a node should have a task of this template: labels and taints, neither room nor cordon."""
-    room = Room(node)
-    return not any(check(shape, room) for check in (is_readable, tolerates_taints, matches_selector))
+    hard = (taint for taint in node.taints if taint.effect != "PreferNoSchedule")
+    tolerates = all(tolerated(place.tolerations, taint) for taint in hard)
+    return node.readable and tolerates and _matches(place, node)
 
 
-def _may_stay(shape: Shape, node: NodeView) -> bool:
-    return not node.readable or matches_selector(shape, Room(node)) is None
+def _may_stay(place: Place, node: NodeView) -> bool:
+    return not node.readable or _matches(place, node)
+
+
+def _matches(place: Place, node: NodeView) -> bool:
+    labels = {**node.labels, NODE: node.name}
+    selected = all(labels.get(key) == value for key, value in place.selector)
+    terms = (all(each.matches(labels) for each in term) for term in place.affinity)
+    return selected and (not place.affinity or any(terms))
 
 
 def _sites(inputs: DaemonSetInputs, template: Template, now: float) -> dict[str, _Site]:

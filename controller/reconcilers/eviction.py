@@ -19,17 +19,19 @@ class Cause(IntEnum):
 
     REQUEST = 0
     DRAIN = 1
+    PREEMPTION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A task that is to leave its node. `forced`: without regard to budgets."""
+    """A task that is to leave its node. `forced`: without regard to budgets. room_for: by preemption, for whom."""
 
     ref: ObjectRef
     binding_uid: str
     node: str
     cause: Cause
     forced: bool = False
+    room_for: ObjectRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ def decide_by(
         for budget in over if task is not None and task.healthy else ():
             if budget.ref in stands:
                 stands[budget.ref] = replace(stands[budget.ref], healthy=stands[budget.ref].healthy - 1)
-        verdicts[candidate.ref] = Evicted(candidate.binding_uid, StopReason.DRAINED, _words(candidate))
+        verdicts[candidate.ref] = Evicted(candidate.binding_uid, _stop_reason(candidate), _words(candidate))
     return verdicts
 
 
@@ -173,7 +175,13 @@ def _order(candidate: Candidate, tasks: Mapping[ObjectRef, Guarded]) -> tuple[bo
     return not candidate.forced, task is not None and task.healthy, candidate.cause, candidate.ref
 
 
+def _stop_reason(candidate: Candidate) -> StopReason:
+    return StopReason.PREEMPTED if candidate.cause is Cause.PREEMPTION else StopReason.DRAINED
+
+
 def _words(candidate: Candidate) -> str:
+    if candidate.cause is Cause.PREEMPTION:
+        return f"it makes room for {candidate.room_for}"
     if candidate.cause is Cause.REQUEST:
         return "its eviction was asked for"
     return f"node {candidate.node} is drained" + (", by force" if candidate.forced else "")

@@ -233,6 +233,9 @@ def _revision(inputs: JobInputs) -> PutRevision:
     template = raw["template"]
     if raw.get("estimatedDuration") is not None and "estimatedDuration" not in template["spec"]:
         template = {**template, "spec": {**template["spec"], "estimatedDuration": raw["estimatedDuration"]}}
+    if inputs.spec.value.spec.gang:
+        gang = {"minMember": inputs.spec.value.spec.together}
+        template = {**template, "spec": {**template["spec"], "gang": gang}}
     number = 1 + max((task.owned.value.revision for task in inputs.tasks if task.owned), default=0)
     cause = inputs.spec.value.metadata.annotations.get(CAUSE, "")
     return PutRevision(owner_of(inputs), number, canonical_hash(raw["template"]), template, cause)

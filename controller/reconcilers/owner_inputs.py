@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from controller.reconcilers.plan import Reads
-from controller.scheduler.snapshot import NodeView
+from controller.scheduler.node_view import NodeView
 from schemas.binding import Binding, Desired
 from schemas.job import Job
 from schemas.keys import ObjectRef

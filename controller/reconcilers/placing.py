@@ -4,18 +4,20 @@ from dataclasses import replace
 
 from controller.reconcilers.plan import EventNote, Plan, PutTaskStatus, Waiting
 from controller.reconcilers.rollup import NodeHealth
+from controller.reconcilers.shapes import labels_of, shape_of
 from controller.reconcilers.task_config import with_config
 from controller.reconcilers.task_inputs import TaskInputs, reads_of
-from controller.scheduler.snapshot import PortAsk, Shape, TaskView
+from controller.scheduler.snapshot import Gang, TaskView
 from schemas.admission import Denied
 from schemas.binding import Binding
-from schemas.defaults import reschedule_after_s, task_requests
+from schemas.defaults import reschedule_after_s
 from schemas.meta import Condition, set_condition
-from schemas.roles import lasting
+from schemas.namespace import DEFAULT_QUEUE
+from schemas.owned import OwnerReference
 from schemas.state import TaskState
 from schemas.status import TaskStatus
 from schemas.task import TaskSpec
-from schemas.timestamps import format_time
+from schemas.timestamps import format_time, parse_time
 from schemas.versioned import Versioned
 
 
@@ -122,29 +124,41 @@ def ends_by_itself(binding: Binding, health: NodeHealth) -> bool:
 def waiting_for(inputs: TaskInputs, spec: TaskSpec, replaces: Versioned[Binding] | None) -> Waiting:
     assert inputs.spec is not None
     status = inputs.own_status
+    metadata = inputs.spec.value.metadata
     task = TaskView(
         ref=inputs.ref,
         uid=inputs.uid,
-        shape=shape_of(spec),
+        shape=shape_of(spec, labels_of(inputs.ref.namespace, metadata.labels, inputs.owner)),
         priority=spec.priority or 0,
         age=inputs.spec.create_revision,
         previous_node=status.previous_node if status and replaces is None else "",
         ending_on=frozenset(node for node, uid in inputs.bindings if uid == inputs.uid),
+        queue=spec.queue or DEFAULT_QUEUE,
+        estimate=spec.estimated_duration,
+        waiting_since=_waiting_since(status),
+        gang=gang_of(spec, inputs.owner),
+        preempts=spec.preemption_policy != "Never",
     )
-    return Waiting(task, spec, reads_of(inputs), replaces)
+    nominated = status.nominated if status is not None else ""
+    return Waiting(task, spec, reads_of(inputs), replaces, nominated)
 
 
-def shape_of(spec: TaskSpec) -> Shape:
-    """Return what filters and scores ask of an effective spec."""
-    ports = tuple(
-        PortAsk(container.name, port.container_port, port.host_port, port.protocol, port.name)
-        for container in lasting(spec)
-        for port in container.ports
-    )
-    return Shape(
-        requests=tuple(sorted(task_requests(spec).items())),
-        ports=ports,
-        selector=tuple(sorted(spec.node_selector.items())),
-        tolerations=spec.tolerations,
-        node_name=spec.node_name,
-    )
+def _waiting_since(status: TaskStatus | None) -> float:
+    """Return when it was first found to wait, infinity if it was not: it has not waited at all then."""
+    if status is None or not status.waiting_since:
+        return float("inf")
+    try:
+        return parse_time(status.waiting_since)
+    except ValueError:
+        return float("inf")  # somebody else wrote into the status; the leader will note it afresh
+
+
+def gang_of(spec: TaskSpec, owner: OwnerReference | None) -> Gang | None:
+    """The gang's name; where none is written, that of the owner, which no written name is like.
+
+    What its owner has left behind without a name waits for nobody.
+    """
+    if spec.gang is None or (spec.gang.name is None and owner is None):
+        return None
+    own = f"{owner.kind.lower()}s/{owner.name}" if owner else ""
+    return Gang(spec.gang.name or own, spec.gang.min_member)

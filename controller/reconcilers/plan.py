@@ -12,10 +12,11 @@ from controller.scheduler.snapshot import TaskView
 from schemas.binding import Binding, StopReason
 from schemas.cluster import Cluster
 from schemas.configmap import ConfigCopy
+from schemas.gang import GangCommit
 from schemas.keys import ObjectRef
 from schemas.owned import Endpoints, Owned, OwnerReference, Revision
 from schemas.secret import SealedCopy
-from schemas.status import NodeStatus, TaskStatus
+from schemas.status import NodeStatus, ObjectStatus, TaskStatus
 from schemas.task import TaskSpec
 from schemas.versioned import Versioned
 from schemas.workload_status import (
@@ -26,7 +27,9 @@ from schemas.workload_status import (
     JobStatus,
 )
 
-OwnerStatus = DeploymentStatus | DaemonSetStatus | JobStatus | CronJobStatus | DisruptionBudgetStatus
+OwnerStatus = (
+    DeploymentStatus | DaemonSetStatus | JobStatus | CronJobStatus | DisruptionBudgetStatus | ObjectStatus
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,25 @@ class UpdateBinding:
     labels: tuple[tuple[str, str], ...]
     generation: int
     spec: TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class RunBinding:
+    """The gang is whole: what was held starts."""
+
+    binding: Versioned[Binding]
+
+
+@dataclass(frozen=True, slots=True)
+class PutGangCommit:
+    """Say that all members of an attempt run; `ref` names the attempt."""
+
+    commit: GangCommit
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveGangCommit:
+    commit: Versioned[GangCommit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +242,9 @@ class PutOwnerStatus:
 Intent = (
     StopBinding
     | UpdateBinding
+    | RunBinding
+    | PutGangCommit
+    | RemoveGangCommit
     | SealBinding
     | PutSealed
     | AdoptBinding
@@ -265,12 +290,16 @@ class Reads:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A task that wants a node; `spec` is effective. `replaces`: its binding on an unreachable node."""
+    """A task that wants a node; `spec` is effective. `replaces`: its binding on an unreachable node.
+
+    nominated: the node on which room is being made for it, empty for none.
+    """
 
     task: TaskView
     spec: TaskSpec
     reads: Reads
     replaces: Versioned[Binding] | None = None
+    nominated: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ placement does not name. Bindings without a container on a node that answers are
 from collections.abc import Mapping
 from dataclasses import replace
 
-from controller.reconcilers.bindings import new_binding
+from controller.reconcilers.bindings import new_binding, put_back
 from controller.reconcilers.plan import (
     AdoptBinding,
     CreateBinding,
@@ -23,7 +23,7 @@ from schemas.admission import Admitted
 from schemas.binding import Binding, Grants
 from schemas.report import NodeReport, TaskReport
 from schemas.roles import all_containers
-from schemas.state import FINISHED, TaskState
+from schemas.state import FINISHED, ContainerState, TaskState
 from schemas.status import TaskStatus
 from schemas.task import TaskSpec
 from schemas.versioned import Versioned
@@ -139,6 +139,8 @@ def _keep(inputs: TaskInputs, site: Site, report: TaskReport) -> list[Intent]:
         made = made.model_copy(
             update={"template_hash": ""}
         )  # made from a spec that history forgot: replace it
+    has_started = any(each.state is not ContainerState.WAITING for each in report.containers)
+    made = put_back(made, has_started=has_started)
     return [*put, CreateBinding(made) if before is None else ReplaceBinding(before, made)]
 
 

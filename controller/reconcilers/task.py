@@ -7,8 +7,9 @@ level-triggered: it looks at what is, never at what happened.
 
 from dataclasses import replace
 
-from controller.reconcilers.bindings import new_binding
+from controller.reconcilers.bindings import new_binding, put_back
 from controller.reconcilers.ending import end_of, end_other_bindings, plan_removal
+from controller.reconcilers.gang import Verdict
 from controller.reconcilers.leaving import answered_wishes, without_address
 from controller.reconcilers.placing import (
     copies_end_at,
@@ -25,6 +26,7 @@ from controller.reconcilers.plan import (
     PutTaskStatus,
     RemoveBinding,
     RemoveRequest,
+    RunBinding,
     SealBinding,
     StopBinding,
     UpdateBinding,
@@ -39,9 +41,17 @@ from schemas.defaults import reschedule_after_s
 from schemas.report import TaskReport
 from schemas.state import FINISHED, TaskState
 from schemas.status import TaskStatus
-from schemas.task import TaskSpec
+from schemas.task import LIVE_FIELDS, TaskSpec
 from schemas.timestamps import format_time
 from schemas.versioned import Versioned
+
+LIVE_ATTRIBUTES = tuple(
+    name for name, field in TaskSpec.model_fields.items() if (field.alias or name) in LIVE_FIELDS
+)
+
+
+Step = StopBinding | UpdateBinding | RunBinding
+"""What may happen to the current binding."""
 
 
 def plan_task(inputs: TaskInputs, now: float) -> Plan:
@@ -92,7 +102,7 @@ def _is_outdated(inputs: TaskInputs, binding: Binding) -> bool:
     return inputs.spec is not None and inputs.template_hash != binding.template_hash
 
 
-def _next_step(inputs: TaskInputs, current: Versioned[Binding]) -> StopBinding | UpdateBinding | None:
+def _next_step(inputs: TaskInputs, current: Versioned[Binding]) -> Step | None:
     binding, spec = current.value, inputs.spec
     assert spec is not None, "a task without spec is terminating"
     if binding.desired is Desired.STOP:
@@ -108,6 +118,10 @@ def _next_step(inputs: TaskInputs, current: Versioned[Binding]) -> StopBinding |
     evicted = inputs.evicted
     if evicted is not None and evicted.binding_uid == binding.binding_uid:
         return StopBinding(current, evicted.reason, evicted.message)
+    if binding.desired is Desired.HOLD and inputs.gang is Verdict.RELEASE:
+        return StopBinding(current, StopReason.GANG_RELEASED, "not all of its gang have a place")
+    if binding.desired is Desired.HOLD and inputs.gang is Verdict.RUN:
+        return RunBinding(current)
     labels = tuple(sorted(spec.value.metadata.labels.items()))
     if isinstance(inputs.verdict, Admitted) and binding.generation != spec.generation:
         return UpdateBinding(
@@ -124,8 +138,7 @@ def _new_copies(inputs: TaskInputs, current: Versioned[Binding]) -> tuple[SealBi
 
 
 def _with_live_fields(binding: Binding, effective: TaskSpec) -> TaskSpec:
-    live = ("priority", "priority_class_name", "queue", "tolerations", "grace", "drain_delay")
-    return binding.spec.model_copy(update={name: getattr(effective, name) for name in live})
+    return binding.spec.model_copy(update={name: getattr(effective, name) for name in LIVE_ATTRIBUTES})
 
 
 def _taken_port(binding: Binding, report: TaskReport | None, written: TaskSpec) -> int | None:
@@ -136,10 +149,12 @@ def _taken_port(binding: Binding, report: TaskReport | None, written: TaskSpec) 
     return next((p.host_port for p in binding.grants.ports if p.host_port not in asked), None)
 
 
-def _after(binding: Binding, step: StopBinding | UpdateBinding | None) -> Binding:
+def _after(binding: Binding, step: Step | None) -> Binding:
     match step:
         case StopBinding(_, reason, message):
             return binding.model_copy(update={"desired": Desired.STOP, "reason": reason, "message": message})
+        case RunBinding():
+            return binding.model_copy(update={"desired": Desired.RUN})
         case _:
             return binding
 
@@ -247,6 +262,7 @@ def _restore_binding(inputs: TaskInputs, status: TaskStatus, plan: Plan, now: fl
         return plan  # its key is another copy's, which must end and go first
     effective = inputs.verdict.spec
     binding = new_binding(inputs, effective, status.node, status.epoch, status.binding_uid, status.grants)
+    binding = put_back(binding, has_started=status.state is not TaskState.BOUND)
     if status.observed_generation != spec.generation:
         unknown_template = {"template_hash": ""}  # so that it is replaced
         binding = binding.model_copy(update=unknown_template)
@@ -260,9 +276,7 @@ def _site_of(intent: CreateBinding) -> Site:
     return intent.binding.node, intent.binding.task_uid
 
 
-def _notes(
-    inputs: TaskInputs, step: StopBinding | UpdateBinding | None, status: TaskStatus
-) -> tuple[EventNote, ...]:
+def _notes(inputs: TaskInputs, step: Step | None, status: TaskStatus) -> tuple[EventNote, ...]:
     """Tell what people would want to read later: changes of state and new troubles."""
     old = inputs.own_status
     notes = []

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controller.reconcilers.eviction import Evicted
+from controller.reconcilers.gang import Verdict
 from controller.reconcilers.plan import Reads
 from controller.reconcilers.rollup import NodeHealth
 from controller.reconcilers.task_config import NO_CONFIG, TaskConfig
@@ -28,6 +29,7 @@ class TaskInputs:
     is_owned: its spec is composed of its owned key, and has that key's revisions; only its owner removes that key.
     endpoints: the list of ready addresses that names the task, None if none does.
     evict: somebody's wish that it moves. evicted: the decision that a binding of it ends now.
+    gang: what those who are held with it are to do, None if nothing is decided yet.
     collected: the decision that it goes, as it has finished long ago, or too many have.
     """
 
@@ -49,6 +51,7 @@ class TaskInputs:
     evict: Versioned[EvictRequest] | None = None
     evicted: Evicted | None = None
     collected: bool = False
+    gang: Verdict | None = None
 
     @property
     def template_hash(self) -> str:

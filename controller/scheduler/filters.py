@@ -1,48 +1,83 @@
-"""Filters: each says why a shape does not fit a node, or None. They run in the order of `FILTERS`, cheap first;
-the first reason is the node's reason, so that counts by reason add up to the number of nodes."""
+"""Filters: each yields what can be in the way of a shape, as a column over all nodes.
 
-from collections.abc import Callable
+They run in the order of `FILTERS`; the first that fails is the node's reason, so that counts by reason add up to
+the number of nodes. What doesn't depend on what runs (`PLACE_FILTERS`) is kept for all shapes that ask the same.
+"""
 
-from controller.scheduler.reasons import Code, Reason
-from controller.scheduler.snapshot import Room, Shape
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.scheduler.columns import ABSENT, Bools, Ints
+from controller.scheduler.fleet import PROTOCOLS, Fleet
+from controller.scheduler.reasons import Code
+from controller.scheduler.shape import NODE, Expression, NodeTerm, Place, Shape, TaskTerm
+from controller.scheduler.work import TermCount, Work
 from schemas.node import Taint
 from schemas.owned import UNSCHEDULABLE
 from schemas.task import Toleration
 
-Filter = Callable[[Shape, Room], Reason | None]
+
+@dataclass(slots=True)
+class Check:
+    """One thing that can be in the way; fails: by row. short_by: by row, in base units of `resource`."""
+
+    fails: Bools
+    code: Code
+    detail: str = ""
+    resource: str = ""
+    short_by: Ints | None = None
 
 
-def is_readable(shape: Shape, room: Room) -> Reason | None:
-    """A spec that can't be read is not absent: the node may be cordoned or tainted."""
-    return None if room.view.readable else Reason(Code.NODE_UNREADABLE)
+PlaceFilter = Callable[[Place, Fleet], Iterator[Check]]
+Filter = Callable[[Shape, Work], Iterator[Check]]
 
 
-def is_ready(shape: Shape, room: Room) -> Reason | None:
-    return None if room.view.ready else Reason(Code.NODE_NOT_READY)
+# What depends on the node alone
 
 
-def is_the_node(shape: Shape, room: Room) -> Reason | None:
+def is_the_node(place: Place, fleet: Fleet) -> Iterator[Check]:
     """A task may name the only node that it goes to, as those of a DaemonSet do."""
-    return None if shape.node_name in (None, room.view.name) else Reason(Code.OTHER_NODE)
+    if place.node_name is not None:
+        others = np.ones(fleet.size, np.bool_)
+        is_known = place.node_name in fleet.row_of
+        if is_known:
+            others[fleet.row_of[place.node_name]] = False
+        yield Check(others, Code.OTHER_NODE if is_known else Code.NO_SUCH_NODE, place.node_name)
 
 
-def is_not_cordoned(shape: Shape, room: Room) -> Reason | None:
-    if not room.view.cordoned:
-        return None
-    is_for_it = shape.node_name == room.view.name or not room.view.draining
-    if is_for_it and any(each.key == UNSCHEDULABLE for each in shape.tolerations):
-        return None
-    return Reason(Code.NODE_CORDONED)
+def is_readable(place: Place, fleet: Fleet) -> Iterator[Check]:
+    """A spec that can't be read is not absent: the node may be cordoned or tainted."""
+    yield Check(~fleet.flags[1, : fleet.size], Code.NODE_UNREADABLE)
 
 
-def tolerates_taints(shape: Shape, room: Room) -> Reason | None:
-    for taint in room.view.taints:
-        if taint.effect != "PreferNoSchedule" and not any(
-            tolerates(toleration, taint) for toleration in shape.tolerations
-        ):
-            value = f"={taint.value}" if taint.value else ""
-            return Reason(Code.TAINT_NOT_TOLERATED, detail=f"{taint.key}{value}:{taint.effect}")
-    return None
+def is_ready(place: Place, fleet: Fleet) -> Iterator[Check]:
+    yield Check(~fleet.flags[2, : fleet.size], Code.NODE_NOT_READY)
+
+
+def is_not_cordoned(place: Place, fleet: Fleet) -> Iterator[Check]:
+    cordoned, draining = fleet.flags[3, : fleet.size].copy(), fleet.flags[4, : fleet.size]
+    if any(each.key == UNSCHEDULABLE for each in place.tolerations):
+        cordoned &= draining
+        if place.node_name in fleet.row_of:
+            cordoned[fleet.row_of[place.node_name]] = False
+    yield Check(cordoned, Code.NODE_CORDONED)
+
+
+def tolerates_taints(place: Place, fleet: Fleet) -> Iterator[Check]:
+    taints = fleet.taints[: fleet.size]
+    for number, taint_set in enumerate(fleet.taint_sets):
+        for taint in taint_set:
+            if taint.effect != "PreferNoSchedule" and not tolerated(place.tolerations, taint):
+                value = f"={taint.value}" if taint.value else ""
+                detail = f"{taint.key}{value}:{taint.effect}"
+                yield Check(taints == number, Code.TAINT_NOT_TOLERATED, detail)
+                break
+
+
+def tolerated(tolerations: tuple[Toleration, ...], taint: Taint) -> bool:
+    return any(tolerates(each, taint) for each in tolerations)
 
 
 def tolerates(toleration: Toleration, taint: Taint) -> bool:
@@ -54,61 +89,158 @@ def tolerates(toleration: Toleration, taint: Taint) -> bool:
     return toleration.key == taint.key and toleration.value == taint.value
 
 
-def matches_selector(shape: Shape, room: Room) -> Reason | None:
-    for key, value in shape.selector:
-        if room.view.labels.get(key) != value:
-            return Reason(Code.SELECTOR_MISMATCH, detail=f"{key}={value}")
-    return None
+def matches_selector(place: Place, fleet: Fleet) -> Iterator[Check]:
+    for key, value in place.selector:
+        book, codes = fleet.label(key)
+        yield Check(
+            codes != book.find(value) if book.find(value) != ABSENT else fleet.exists,
+            Code.SELECTOR_MISMATCH,
+            f"{key}={value}",
+        )
 
 
-def has_ports(shape: Shape, room: Room) -> Reason | None:
-    allotted: dict[str, int] = {}
-    for ask in shape.ports:
-        if ask.host_port is None:
-            allotted[ask.protocol] = allotted.get(ask.protocol, 0) + 1
-        elif (ask.protocol, ask.host_port) in room.ports_used:
-            return Reason(Code.PORT_TAKEN, detail=str(ask.host_port))
-    for protocol, wanted in allotted.items():
-        low, high = room.view.port_range
-        fixed = {ask.host_port for ask in shape.ports if ask.host_port and ask.protocol == protocol}
-        used = sum(1 for other, port in room.ports_used if other == protocol and low <= port <= high)
-        used += sum(1 for port in fixed if low <= port <= high)
-        if high - low + 1 - used < wanted:
-            return Reason(Code.NO_FREE_PORT, detail=protocol)
-    return None
+def matches_affinity(place: Place, fleet: Fleet) -> Iterator[Check]:
+    if place.affinity:
+        fits = np.zeros(fleet.size, np.bool_)
+        for term in place.affinity:
+            fits |= rows_of(term, fleet)
+        yield Check(~fits, Code.AFFINITY_MISMATCH)
 
 
-def fits_resources(shape: Shape, room: Room) -> Reason | None:
-    """Free = allocatable minus granted and assumed; integers only (millicores, bytes, counts).
-
-    Of devices with ids no more are free than there are free ids.
-    """
-    for name, asked in shape.requests:
-        free = room.free.get(name, 0)
-        if name in room.devices_free:
-            free = min(free, len(room.devices_free[name]))
-        short_by = asked - free
-        if asked and short_by > 0:
-            return Reason(Code.INSUFFICIENT, resource=name, short_by=short_by)
-    return None
+def rows_of(term: NodeTerm, fleet: Fleet) -> Bools:
+    """Return the rows whose labels meet all demands of a term."""
+    fits = np.ones(fleet.size, np.bool_)
+    for expression in term:
+        fits &= _meets(expression, fleet)
+    return fits
 
 
-FILTERS: tuple[Filter, ...] = (
+def _meets(expression: Expression, fleet: Fleet) -> Bools:
+    """Ask each value once, then each row by its code."""
+    book, codes = fleet.label(expression.key)
+    answers = [expression.matches({expression.key: value}) for value in book.values]
+    by_code = np.array([*answers, expression.matches({})], np.bool_)  # ABSENT = -1 is the last
+    found: Bools = by_code[codes]
+    return found
+
+
+PLACE_FILTERS: tuple[PlaceFilter, ...] = (
     is_the_node,
     is_readable,
     is_ready,
     is_not_cordoned,
     tolerates_taints,
     matches_selector,
-    fits_resources,
-    has_ports,
+    matches_affinity,
 )
 
 
-def first_reason(shape: Shape, room: Room) -> Reason | None:
-    """Return why `shape` does not fit, or None if it does."""
-    for check in FILTERS:
-        reason = check(shape, room)
-        if reason is not None:
-            return reason
-    return None
+# What depends on what runs
+
+
+def fits_resources(shape: Shape, work: Work) -> Iterator[Check]:
+    """Integers only: millicores, bytes, counts. Of devices no more are free than there are free ids."""
+    for name, asked in shape.requests:
+        index = work.fleet.resources.get(name)
+        free = work.free[index] if index is not None else np.zeros(work.fleet.size, np.int64)
+        if asked:
+            yield Check(free < asked, Code.INSUFFICIENT, resource=name, short_by=asked - free)
+
+
+def has_ports(shape: Shape, work: Work) -> Iterator[Check]:
+    """Ports that are asked for are free, and enough others for those that are allotted."""
+    if not shape.ports:
+        return
+    for ask in shape.ports:
+        if ask.host_port is not None:
+            taken = np.zeros(work.fleet.size, np.bool_)
+            taken[list(work.holders(ask.protocol, ask.host_port))] = True
+            yield Check(taken, Code.PORT_TAKEN, str(ask.host_port))
+    for index, protocol in enumerate(PROTOCOLS):
+        wanted = sum(1 for ask in shape.ports if ask.protocol == protocol and ask.host_port is None)
+        if wanted:
+            fixed = [ask.host_port for ask in shape.ports if ask.protocol == protocol and ask.host_port]
+            free = work.ports_free[index]
+            if fixed:
+                free = free - _in_range(fixed, work)
+            yield Check(free < wanted, Code.NO_FREE_PORT, protocol)
+
+
+def _in_range(ports: list[int], work: Work) -> Ints:
+    """Return by row how many of the ports are in the range from which others are allotted."""
+    ranges = [view.port_range if view else (1, 0) for view in work.fleet.views]
+    return np.array([sum(low <= port <= high for port in ports) for low, high in ranges], np.int64)
+
+
+def keeps_apart(shape: Shape, work: Work) -> Iterator[Check]:
+    """Caps and anti-affinities of its own, and the anti-affinities of those who are there."""
+    for term in shape.company.repels:
+        yield Check(work.count(term).around() > 0, Code.ANTI_AFFINITY, _told(term))
+    for cap in shape.company.caps:
+        count = work.count(cap.term)
+        yield Check(count.around() >= cap.most, Code.TOO_MANY_THERE, _told(cap.term))
+        if cap.needs_label and cap.term.topology != NODE:
+            yield Check(count.domains == ABSENT, Code.LABEL_MISSING, cap.term.topology)
+    for term, holders in work.repelling(shape.labels).items():
+        yield Check(holders.around() > 0, Code.REPELLED, _told(term))
+
+
+def keeps_near(shape: Shape, work: Work) -> Iterator[Check]:
+    """Where none of them is anywhere, the first of a group that is near to itself may begin."""
+    for term in shape.company.near:
+        count = work.count(term)
+        if term.matches(shape.labels) and not count.by_row.any():
+            yield Check(count.domains == ABSENT, Code.LABEL_MISSING, term.topology)
+        else:
+            yield Check(count.around() == 0, Code.NOBODY_NEAR, _told(term))
+
+
+def keeps_skew(shape: Shape, work: Work) -> Iterator[Check]:
+    """Only domains with a node that the task may go to count for the least."""
+    for spread in shape.company.spreads:
+        if spread.is_hard:
+            count = work.count(spread.term)
+            yield Check(count.domains == ABSENT, Code.LABEL_MISSING, spread.term.topology)
+            own = int(spread.term.matches(shape.labels))
+            too_many = (
+                count.around() + own - least_in(count, allowed(shape.place, work.fleet)) > spread.max_skew
+            )
+            yield Check(too_many & (count.domains != ABSENT), Code.SKEWED, _told(spread.term))
+
+
+def least_in(count: TermCount, rows: Bools) -> int:
+    """Return the smallest number in any domain that one of the rows is in."""
+    inside = count.domains[rows & (count.domains != ABSENT)]
+    if not inside.size:
+        return 0
+    seen = np.zeros(count.by_domain.shape[0], np.bool_)
+    seen[inside] = True
+    return int(count.by_domain[seen].min())
+
+
+def _told(term: TaskTerm) -> str:
+    demands = [f"{each.key} {each.operator} {','.join(each.values)}".strip() for each in term.expressions]
+    return f"{' and '.join(demands) or 'any task'} by {term.topology}"
+
+
+FILTERS: tuple[Filter, ...] = (fits_resources, has_ports, keeps_apart, keeps_near, keeps_skew)
+
+
+def allowed(place: Place, fleet: Fleet) -> Bools:
+    """Return the rows that a place admits whatever runs there; kept until a node changes."""
+    known = fleet.allowed.get(place)
+    if known is None:
+        fits = fleet.exists.copy()
+        for each in PLACE_FILTERS:
+            for check in each(place, fleet):
+                fits &= ~check.fails
+        known = fleet.allowed[place] = fits
+    return known
+
+
+def checks(shape: Shape, work: Work) -> Iterator[Check]:
+    """Yield all that can be in the way, in order."""
+    for place_filter in PLACE_FILTERS:
+        yield from place_filter(shape.place, work.fleet)
+    for each in FILTERS:
+        yield from each(shape, work)

@@ -4,10 +4,7 @@ A task that fits nowhere waits until one of the changes happens that could cure 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-
-from schemas.quantity import format_quantity
 
 
 class Code(StrEnum):
@@ -24,6 +21,17 @@ class Code(StrEnum):
     PORT_TAKEN = "PortTaken"
     NO_FREE_PORT = "NoFreePort"
     INSUFFICIENT = "Insufficient"
+    AFFINITY_MISMATCH = "AffinityMismatch"
+    LABEL_MISSING = "TopologyLabelMissing"
+    TOO_MANY_THERE = "TooManyThere"
+    ANTI_AFFINITY = "AntiAffinity"
+    REPELLED = "AntiAffinityOfOther"
+    NOBODY_NEAR = "NobodyNear"
+    SKEWED = "TopologySkew"
+    QUEUE_LIMIT = "QueueLimit"
+    BEHIND_HEAD = "BehindHead"
+    GANG_INCOMPLETE = "GangIncomplete"
+    KEPT_FOR_OTHERS = "KeptForOthers"
     NO_NODES = "NoNodes"
 
 
@@ -31,68 +39,69 @@ class Cure(StrEnum):
     """A change of the cluster that could make a rejected task fit."""
 
     NODE_CHANGED = "NodeChanged"  # new, ready, uncordoned, other labels, taints, capacity
-    RESOURCES_FREED = "ResourcesFreed"  # a binding ended
+    RESOURCES_FREED = "ResourcesFreed"  # a binding ended, on its node or anywhere near it
+    TASK_CAME = "TaskCame"  # a task was bound anywhere: somebody to be near, or one more in a domain
+    QUEUE_CHANGED = "QueueChanged"  # its rules, or it holds less
+    LINE_MOVED = "LineMoved"  # somebody for whom room was kept, or who stood before, waits no longer
 
+
+_NODE = frozenset({Cure.NODE_CHANGED})
+_ROOM = frozenset({Cure.NODE_CHANGED, Cure.RESOURCES_FREED})
 
 CURES: Mapping[Code, frozenset[Cure]] = {
-    Code.NODE_UNREADABLE: frozenset({Cure.NODE_CHANGED}),
-    Code.NODE_NOT_READY: frozenset({Cure.NODE_CHANGED}),
-    Code.NODE_CORDONED: frozenset({Cure.NODE_CHANGED}),
-    Code.OTHER_NODE: frozenset({Cure.NODE_CHANGED}),
-    Code.NO_SUCH_NODE: frozenset({Cure.NODE_CHANGED}),
-    Code.TAINT_NOT_TOLERATED: frozenset({Cure.NODE_CHANGED}),
-    Code.SELECTOR_MISMATCH: frozenset({Cure.NODE_CHANGED}),
+    Code.NODE_UNREADABLE: _NODE,
+    Code.NODE_NOT_READY: _NODE,
+    Code.NODE_CORDONED: _NODE,
+    Code.OTHER_NODE: _NODE,
+    Code.NO_SUCH_NODE: _NODE,
+    Code.TAINT_NOT_TOLERATED: _NODE,
+    Code.SELECTOR_MISMATCH: _NODE,
+    Code.AFFINITY_MISMATCH: _NODE,
+    Code.LABEL_MISSING: _NODE,
+    Code.NO_NODES: _NODE,
     Code.OLD_COPY_ENDING: frozenset({Cure.RESOURCES_FREED}),
-    Code.PORT_TAKEN: frozenset({Cure.RESOURCES_FREED, Cure.NODE_CHANGED}),
-    Code.NO_FREE_PORT: frozenset({Cure.RESOURCES_FREED, Cure.NODE_CHANGED}),
-    Code.INSUFFICIENT: frozenset({Cure.RESOURCES_FREED, Cure.NODE_CHANGED}),
-    Code.NO_NODES: frozenset({Cure.NODE_CHANGED}),
+    Code.PORT_TAKEN: _ROOM,
+    Code.NO_FREE_PORT: _ROOM,
+    Code.INSUFFICIENT: _ROOM,
+    Code.TOO_MANY_THERE: _ROOM,
+    Code.ANTI_AFFINITY: _ROOM,
+    Code.REPELLED: _ROOM,
+    Code.NOBODY_NEAR: frozenset({Cure.NODE_CHANGED, Cure.TASK_CAME}),
+    Code.SKEWED: _ROOM | {Cure.TASK_CAME},
+    Code.QUEUE_LIMIT: frozenset({Cure.QUEUE_CHANGED}),
+    Code.BEHIND_HEAD: frozenset({Cure.LINE_MOVED}),
+    Code.KEPT_FOR_OTHERS: _ROOM | {Cure.LINE_MOVED},
+    Code.GANG_INCOMPLETE: frozenset(Cure),
 }
 
+AROUND = frozenset({Code.TOO_MANY_THERE, Code.ANTI_AFFINITY, Code.REPELLED, Code.SKEWED})
+"""Reasons that lie in the tasks around, so that the end of a task on one node may open another."""
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One node's first failing filter. `short_by` is in base units of `resource`."""
-
-    code: Code
-    detail: str = ""
-    resource: str = ""
-    short_by: int = 0
-
-
-_PHRASES = {
+PHRASES: Mapping[Code, str] = {
     Code.NODE_UNREADABLE: "has a spec that can't be read",
     Code.NODE_NOT_READY: "not ready",
     Code.NODE_CORDONED: "cordoned",
     Code.OTHER_NODE: "not the node that the task names",
-    Code.NO_SUCH_NODE: "that has never reported",
+    Code.NO_SUCH_NODE: "not the node that the task names and that has never reported",
     Code.TAINT_NOT_TOLERATED: "with a taint that the task does not tolerate",
     Code.SELECTOR_MISMATCH: "not matching the node selector",
+    Code.AFFINITY_MISMATCH: "not matching the node affinity",
     Code.OLD_COPY_ENDING: "still ending an older copy",
     Code.PORT_TAKEN: "with the host port taken",
     Code.NO_FREE_PORT: "without a free host port",
+    Code.LABEL_MISSING: "without the label that is asked for",
+    Code.TOO_MANY_THERE: "with as many such tasks as may be there",
+    Code.ANTI_AFFINITY: "with tasks that it is to be apart from",
+    Code.REPELLED: "with tasks that keep it away",
+    Code.NOBODY_NEAR: "without the tasks that it is to be near",
+    Code.SKEWED: "that would have too many more than others",
+    Code.KEPT_FOR_OTHERS: "kept for tasks that wait longer",
 }
+"""What is said of nodes after their number."""
 
-
-def summarize(reasons: Mapping[str, Reason]) -> str:
-    """Return one sentence whose counts add up to the number of nodes (node name -> first failing reason)."""
-    if not reasons:
-        return "there are no nodes; start one with: berth agent"
-    groups: dict[tuple[Code, str, str], list[Reason]] = {}
-    for reason in reasons.values():
-        groups.setdefault((reason.code, reason.resource, reason.detail), []).append(reason)
-    phrases = [
-        f"{len(found)} {_phrase(found)}"
-        for _, found in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    ]
-    return f"0 of {len(reasons)} nodes fit: " + ", ".join(phrases)
-
-
-def _phrase(found: list[Reason]) -> str:
-    first = found[0]
-    if first.code is Code.INSUFFICIENT:
-        least = min(reason.short_by for reason in found)
-        amount = format_quantity(first.resource, least)
-        return f"short of {first.resource} by {amount}" + (" or more" if len(found) > 1 else "")
-    detail = f" ({first.detail})" if first.detail else ""
-    return _PHRASES[first.code] + detail
+QUEUE_PHRASES: Mapping[Code, str] = {
+    Code.QUEUE_LIMIT: "its queue is at its limit",
+    Code.BEHIND_HEAD: "its queue has no backfill, and it comes after one that waits",
+    Code.GANG_INCOMPLETE: "its gang can't run in full",
+}
+"""What is said of a task that waits whatever the nodes are like."""

@@ -1,26 +1,40 @@
-"""The scheduler: order the waiting tasks, and place each on the best node that fits.
+"""The scheduler: who is next, where it goes, who makes room.
 
     schedule(snapshot, policy, now, seed) -> Decisions
 
-Order: priority, then first come first served (age). Place: filters, then the highest score, ties broken by the seed.
-Tasks of one shape share one heap of scored nodes. A placement changes only its own node, so after each one only that
-node is scored again, in every heap that is used later: the result is exactly that of scoring all nodes for each task.
+    while somebody waits:
+        turn      = whose turn it is              line, order, fairness
+        node      = the best that fits            filters, scores, place
+        otherwise   victims make room             preempt
+                    or a node is kept for it      backfill
+
+Pure: the same input gives the same decisions. The fleet is read, never changed.
 """
 
-import heapq
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from controller.scheduler.filters import first_reason
-from controller.scheduler.reasons import Code, Reason
-from controller.scheduler.scores import Strategy, score
-from controller.scheduler.snapshot import Room, Shape, Snapshot, TaskView
-from schemas.binding import Grants
+from controller.scheduler.backfill import Reservation, reserve
+from controller.scheduler.fairness import Account, QueueRule
+from controller.scheduler.filters import allowed
+from controller.scheduler.gang import lack_of
+from controller.scheduler.line import Line, Turn, is_groupable
+from controller.scheduler.order import is_aged
+from controller.scheduler.place import Placer, fitting
+from controller.scheduler.preempt import Preemption, Preemptor
+from controller.scheduler.reasons import Code
+from controller.scheduler.rejection import Rejection, rejection_of, with_left_out
+from controller.scheduler.scores import STRATEGIES, Strategy
+from controller.scheduler.snapshot import Snapshot, TaskView
+from controller.scheduler.work import Taken, Work
+from schemas.binding import GrantedPort, Grants
+from schemas.quantity import format_quantity
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
+    """strategy: for queues and tasks that say none."""
+
     strategy: Strategy = "binpack"
 
 
@@ -30,145 +44,301 @@ class Placed:
 
     task: TaskView
     node: str
-    grants: Grants
+    taken: Taken
+
+    @property
+    def grants(self) -> Grants:
+        """Return the concrete resources, ports as they were asked for."""
+        order = {ask: number for number, ask in enumerate(self.task.shape.ports)}
+        ports = tuple(
+            GrantedPort(
+                container=ask.container,
+                container_port=ask.container_port,
+                host_port=port,
+                protocol=ask.protocol,
+                name=ask.name,
+            )
+            for ask, port in sorted(self.taken.ports, key=lambda each: order[each[0]])
+        )
+        return Grants(resources=dict(self.task.shape.requests), ports=ports, devices=dict(self.taken.devices))
 
 
 @dataclass(frozen=True, slots=True)
 class Unschedulable:
-    """A task that fits no node now; node name -> the first failing reason there."""
+    """A task that was placed nowhere; nominated: the node that is kept for it, empty if none is."""
 
     task: TaskView
-    reasons: Mapping[str, Reason]
+    rejection: Rejection
+    nominated: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    uid: str
+    node: str
+    for_uid: str
 
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
+    """What was decided, in the order in which it was. reservations: task uid -> (node, from when on)."""
+
     placed: tuple[Placed, ...]
     unschedulable: tuple[Unschedulable, ...]
-
-
-def in_order(pending: tuple[TaskView, ...]) -> list[TaskView]:
-    """Higher priority first, then the older; the name makes it total."""
-    return sorted(pending, key=lambda task: (-task.priority, task.age, task.ref))
+    victims: tuple[Victim, ...] = ()
+    reservations: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
 
 def schedule(snapshot: Snapshot, policy: Policy, now: float, seed: int) -> Decisions:
-    """Place as many waiting tasks as fit, in order. Pure: the same input gives the same decisions."""
-    cycle = _Cycle(snapshot, policy, seed)
-    placed: list[Placed] = []
-    unschedulable: list[Unschedulable] = []
-    for task in in_order(snapshot.pending):
-        room = cycle.best_room(task)
-        if room is None:
-            unschedulable.append(Unschedulable(task, cycle.reasons(task)))
+    """Place as many waiting tasks as may run, in order."""
+    cycle = _Cycle(snapshot, policy, now, seed)
+    while (turn := cycle.line.next()) is not None:
+        if turn.is_gang:
+            cycle.place_gang(turn)
         else:
-            placed.append(Placed(task, room.view.name, cycle.take(room, task.shape)))
-    return Decisions(tuple(placed), tuple(unschedulable))
-
-
-class _Candidates:
-    """The nodes that fit one shape, best first. `seen` is how far it has followed the log of changes."""
-
-    def __init__(self, seen: int) -> None:
-        self.heap: list[tuple[float, int, int, int]] = []  # -score, tie, version, index of the room
-        self.seen = seen
+            cycle.place_run(turn)
+    return cycle.decisions()
 
 
 class _Cycle:
-    """Working state of one call: rooms, how often each changed, and a heap for each shape."""
+    """Working state of one call."""
 
-    def __init__(self, snapshot: Snapshot, policy: Policy, seed: int) -> None:
-        self._policy = policy
-        self._rooms = [Room.of(view) for view in snapshot.nodes]
-        self._index = {room.view.name: index for index, room in enumerate(self._rooms)}
-        self._ties = [zlib.crc32(f"{seed}/{room.view.name}".encode()) for room in self._rooms]
-        self._versions = [0] * len(self._rooms)
-        self._changes: list[int] = []
-        self._candidates: dict[Shape, _Candidates] = {}
-        self._reasons: dict[Shape, tuple[int, Mapping[str, Reason]]] = {}
+    def __init__(self, snapshot: Snapshot, policy: Policy, now: float, seed: int) -> None:
+        self._fleet, self._policy, self._now = snapshot.fleet, policy, now
+        self._work = Work.of(snapshot.fleet)
+        self._placer = Placer(self._work, seed)
+        self.line = Line(snapshot, snapshot.fleet.capacity(), now)
+        self._preemptor = Preemptor(self._work, self.line.accounts)
+        self._kept: dict[int, Reservation] = {}
+        self._placed: list[Placed] = []
+        self._rejected: list[Unschedulable] = []
+        self._preemptions: list[Preemption] = []
+        self._rejections: dict[object, tuple[int, Rejection]] = {}
+        self._node_of = snapshot.nominated
+        self._nominated = self._keep_nominated(snapshot)
 
-    def best_room(self, task: TaskView) -> Room | None:
-        """Return the best room that fits `task`; its previous node if that fits, else by score."""
-        if task.shape.node_name is not None:
-            return self._only_room(task, task.shape.node_name)
-        previous = self._index.get(task.previous_node)
-        if previous is not None and task.previous_node not in task.ending_on:
-            room = self._rooms[previous]
-            if first_reason(task.shape, room) is None:
-                return room
-        return self._best_by_score(task)
+    def decisions(self) -> Decisions:
+        name = self._fleet.view
+        victims = (
+            Victim(each.uid, each.node, found.task.uid)
+            for found in self._preemptions
+            for each in found.victims
+        )
+        kept = {each.task.uid: (name(each.row).name, each.at) for each in self._kept.values()}
+        return Decisions(tuple(self._placed), tuple(self._rejected), tuple(victims), kept)
 
-    def _only_room(self, task: TaskView, node: str) -> Room | None:
-        index = self._index.get(node)
-        if index is None or node in task.ending_on:
-            return None
-        room = self._rooms[index]
-        return room if first_reason(task.shape, room) is None else None
+    # Turns
 
-    def _best_by_score(self, task: TaskView) -> Room | None:
-        candidates = self._candidates_of(task.shape)
-        skipped = []
-        found = None
-        while candidates.heap and found is None:
-            entry = candidates.heap[0]
-            room = self._rooms[entry[3]]
-            if entry[2] != self._versions[entry[3]]:
-                heapq.heappop(candidates.heap)
-            elif room.view.name in task.ending_on:
-                skipped.append(heapq.heappop(candidates.heap))
-            else:
-                found = room
-        for entry in skipped:
-            heapq.heappush(candidates.heap, entry)
-        return found
+    def place_run(self, turn: Turn) -> None:
+        """Place equal tasks until the limit of the queue, or until none fits."""
+        account, first = turn.account, turn.tasks[0]
+        over = account.over_limit(first.shape.requests)
+        if over is not None:
+            resource, passed_by = over
+            detail = f"{resource} would be over it by {format_quantity(resource, passed_by)}"
+            self._wait_in_queue(turn, Code.QUEUE_LIMIT, detail)
+            return
+        allowed = _within_limit(account, first, len(turn.tasks))
+        tasks = turn.tasks[:allowed]
+        placed = self._place_equal(tasks, account) if is_groupable(first) and not self._kept else 0
+        for task in tasks[placed:]:
+            if not self._place_one(task, account):
+                break
+            placed += 1
+        if placed < len(tasks):
+            blocked = replace_tasks(turn, tasks[placed:])
+            done = placed + self._blocked(blocked, account)
+            self.line.put_back(turn, len(turn.tasks) - done)
+        else:
+            self.line.put_back(turn, len(turn.tasks) - placed)
 
-    def _candidates_of(self, shape: Shape) -> _Candidates:
-        candidates = self._candidates.get(shape)
-        if candidates is None:
-            candidates = self._candidates[shape] = _Candidates(len(self._changes))
-            for index in range(len(self._rooms)):
-                self._push(candidates, shape, index)
-        for index in set(self._changes[candidates.seen :]):
-            self._push(candidates, shape, index)
-        candidates.seen = len(self._changes)
-        return candidates
+    def place_gang(self, turn: Turn) -> None:
+        """Place enough of the members, or none."""
+        mark, start = len(self._work.journal), len(self._placed)
+        used = dict(turn.account.used)
+        for task in turn.tasks:
+            if turn.account.over_limit(task.shape.requests) is None:
+                self._place_one(task, turn.account)
+        gang, found = turn.tasks[0].gang, len(self._placed) - start
+        assert gang is not None
+        if found < gang.least:
+            self._work.take_back(mark)
+            del self._placed[start:]
+            turn.account.used = used
+            lack = lack_of(gang, [task.shape.requests for task in turn.tasks], self._fleet.capacity())
+            detail = lack or f"{found} of {gang.least} members fit"
+            for task in turn.tasks:
+                self._reject(task, Code.GANG_INCOMPLETE, detail)
+        else:
+            placed = {each.task.uid for each in self._placed[start:]}
+            for task in turn.tasks:
+                if task.uid not in placed:
+                    self._reject(task)
+        self.line.put_back(turn, 0)
 
-    def _push(self, candidates: _Candidates, shape: Shape, index: int) -> None:
-        room = self._rooms[index]
-        if first_reason(shape, room) is None:
-            entry = (
-                -score(shape, room, self._policy.strategy),
-                self._ties[index],
-                self._versions[index],
-                index,
-            )
-            heapq.heappush(candidates.heap, entry)
+    def _place_equal(self, tasks: tuple[TaskView, ...], account: Account) -> int:
+        shape, count = tasks[0].shape, 0
+        for task, taken in zip(
+            tasks, self._placer.run(shape, self._strategy(tasks[0], account), len(tasks)), strict=False
+        ):
+            self._placed.append(Placed(task, self._fleet.view(taken.row).name, taken))
+            count += 1
+        account.take(shape.requests, count)
+        return count
 
-    def take(self, room: Room, shape: Shape) -> Grants:
-        """Take the room of one task and note that the node changed."""
-        index = self._index[room.view.name]
-        self._versions[index] += 1
-        self._changes.append(index)
-        return room.take(shape)
+    def _place_one(self, task: TaskView, account: Account) -> bool:
+        kept = self._nominated.pop(task.uid, None)
+        if kept is not None:
+            self._release(kept)
+        row = self._row_for(task, account)
+        if row is None:
+            return False
+        if row in self._kept:
+            self._kept[row].passed(task, self._now)
+        taken = self._work.take(row, task.shape)
+        account.take(task.shape.requests)
+        self._placed.append(Placed(task, self._fleet.view(row).name, taken))
+        return True
 
-    def reasons(self, task: TaskView) -> Mapping[str, Reason]:
-        """Return each node's first failing reason; equal shapes share one answer while nothing changed.
+    def _row_for(self, task: TaskView, account: Account) -> int | None:
+        """Its previous node if that fits, else the best; where it just failed only if nothing else fits."""
+        out = {self._fleet.row_of[name] for name in task.ending_on if name in self._fleet.row_of}
+        out |= {row for row, kept in self._kept.items() if not kept.lets_pass(task, self._now)}
+        previous = self._fleet.row_of.get(task.previous_node)
+        if previous is not None and previous not in out and self._fits_on(previous, task):
+            return previous
+        strategy = self._strategy(task, account)
+        failed = {self._fleet.row_of[name] for name in task.failed_on if name in self._fleet.row_of}
+        if failed - out:
+            row = self._placer.best(task.shape, strategy, out | failed)
+            if row is not None:
+                return row
+        return self._placer.best(task.shape, strategy, out)
 
-        For a task that names its node only that one counts.
+    def _fits_on(self, row: int, task: TaskView) -> bool:
+        return bool(fitting(task.shape, self._work, slice(row, row + 1))[0])
+
+    def _strategy(self, task: TaskView, account: Account) -> Strategy:
+        return strategy_of(task, account.rule, self._policy)
+
+    # When nothing fits
+
+    def _blocked(self, turn: Turn, account: Account) -> int:
+        """The first of these tasks fits nowhere: it preempts, or gets a reservation; or its whole queue waits.
+
+        Returns how many of them were decided: those after it that are equal in all to it fare as it does.
         """
-        if task.shape.node_name is not None:
-            return self._reasons_of_one(task, task.shape.node_name)
-        known = self._reasons.get(task.shape)
-        if known is None or known[0] != len(self._changes):
-            found = {room.view.name: first_reason(task.shape, room) for room in self._rooms}
-            answer = {name: reason for name, reason in found.items() if reason is not None}
-            known = self._reasons[task.shape] = (len(self._changes), answer)
-        ending = {name: Reason(Code.OLD_COPY_ENDING) for name in task.ending_on if name in self._index}
-        return {**known[1], **ending} if ending else known[1]
+        task = turn.tasks[0]
+        row = self._row_being_freed(task)
+        if row is not None:
+            self._reject(task, nominated=self._fleet.view(row).name)
+            self._work.take_equal(row, task.shape, 1)
+            account.take(task.shape.requests)
+            return 1
+        preemption = self._preemptor.find(task, self._now)
+        if preemption is not None:
+            self._reject(task, nominated=self._fleet.view(preemption.row).name)
+            self._preempt(preemption)
+            return 1
+        backfill = account.rule.backfill
+        if backfill == "none":
+            self._reject(task)
+            for other in (*turn.tasks[1:], *self.line.rest(turn)):
+                self._reject(other, Code.BEHIND_HEAD, str(task.ref))
+            return len(turn.tasks)
+        alike = 1 if backfill == "conservative" else self._alike(turn.tasks)
+        for other in turn.tasks[:alike]:
+            self._reject(other)
+        if backfill == "conservative" or not any(
+            kept.task.queue == task.queue for kept in self._kept.values()
+        ):
+            aged = is_aged(task, account.rule, self._now)
+            kept = reserve(task, self._work, self._kept, self._now, is_aged=aged)
+            if kept is not None:
+                self._kept[kept.row] = kept
+        return alike
 
-    def _reasons_of_one(self, task: TaskView, node: str) -> Mapping[str, Reason]:
-        index = self._index.get(node)
-        if index is None:
-            return {node: Reason(Code.NO_SUCH_NODE, detail=node)}
-        reason = first_reason(task.shape, self._rooms[index]) or Reason(Code.OLD_COPY_ENDING)
-        return {node: reason}
+    def _alike(self, tasks: tuple[TaskView, ...]) -> int:
+        """Return how many at the front are one as good as another, also to preemption and reservations."""
+        first, count = tasks[0], 1
+        if not is_groupable(first):
+            return 1
+        asked = (first.priority, first.estimate, first.preempts)
+        for task in tasks[1:]:
+            if (task.priority, task.estimate, task.preempts) != asked or task.uid in self._nominated:
+                break
+            count += 1
+        return count
+
+    def _row_being_freed(self, task: TaskView) -> int | None:
+        """Return the row of the node that is kept for a task, as long as its victims are ending there."""
+        row = self._fleet.row_of.get(self._node_of.get(task.uid, ""))
+        if row is None or not allowed(task.shape.place, self._fleet)[row]:
+            return None
+        is_ending = any(each.is_ending for each in self._fleet.on_row.get(row, {}).values())
+        return row if is_ending else None
+
+    def _preempt(self, preemption: Preemption) -> None:
+        """Give the room to the task now, though it is free only when the victims have ended."""
+        self._preemptor.take(preemption)
+        self._preemptions.append(preemption)
+        self._work.take(preemption.row, preemption.task.shape)
+        self.line.accounts[preemption.task.queue].take(preemption.task.shape.requests)
+
+    def _wait_in_queue(self, turn: Turn, code: Code, detail: str) -> None:
+        for task in turn.tasks:
+            self._reject(task, code, detail)
+        self.line.put_back(turn, 0)
+
+    def _reject(
+        self, task: TaskView, queue: Code | None = None, detail: str = "", nominated: str = ""
+    ) -> None:
+        known = self._rejections.get(task.shape)
+        if known is None or known[0] != len(self._work.journal):
+            known = len(self._work.journal), rejection_of(task.shape, self._work)
+            self._rejections[task.shape] = known
+        rejection = known[1]
+        if queue is not None:
+            rejection = replace(rejection, queue=queue, queue_detail=detail)
+        elif sum(group.count for group in rejection.groups) < rejection.nodes:
+            rejection = with_left_out(rejection, self._left_out(task))
+        self._rejected.append(Unschedulable(task, rejection, nominated))
+
+    def _left_out(self, task: TaskView) -> dict[str, Code]:
+        """Return the nodes that this task may not use though its shape may fit, and why: node name -> code."""
+        found = {self._fleet.view(row).name: Code.KEPT_FOR_OTHERS for row in self._kept}
+        return found | {name: Code.OLD_COPY_ENDING for name in task.ending_on if name in self._fleet.row_of}
+
+    # Room that is kept from cycles before
+
+    def _keep_nominated(self, snapshot: Snapshot) -> dict[str, Taken]:
+        """Take the room of those for whom victims are ending, so that nobody else gets it."""
+        kept = {}
+        for task in snapshot.pending:
+            row = self._fleet.row_of.get(snapshot.nominated.get(task.uid, ""))
+            if row is not None:
+                kept[task.uid] = self._work.take_equal(row, task.shape, 1)
+        return kept
+
+    def _release(self, taken: Taken) -> None:
+        """It is this task's turn: it may have the room, or another's."""
+        self._work.take_equal(taken.row, taken.shape, -1)
+
+
+def _within_limit(account: Account, task: TaskView, most: int) -> int:
+    """Return how many equal tasks may run before the queue's limit, at most `most`."""
+    for name, amount in task.shape.requests:
+        limit = account.rule.limit.get(name)
+        if amount and limit is not None:
+            most = min(most, (limit - account.used.get(name, 0)) // amount)
+    return most
+
+
+def replace_tasks(turn: Turn, tasks: tuple[TaskView, ...]) -> Turn:
+    return Turn(turn.account, tasks)
+
+
+def strategy_of(task: TaskView, rule: QueueRule, policy: Policy) -> Strategy:
+    """Return how nodes are scored; one that a later version wrote counts as binpack."""
+    written = task.shape.strategy or rule.strategy or policy.strategy
+    return written if written in STRATEGIES else "binpack"

@@ -1,50 +1,126 @@
-"""Scores: how good a node is for a shape that fits it, each in 0..1, summed by weight."""
+"""Scores: how good a node is for a shape, as columns; each term is 0 to 1 (soft ones to a preference's weight).
+
+    score = strategy + 10 x no soft taint + affinity + locality
+
+A strategy is binpack (best fit), spread (its opposite) or balanced. Higher is better.
+"""
 
 from collections.abc import Callable
 from typing import Literal
 
-from controller.scheduler.filters import tolerates
-from controller.scheduler.snapshot import Room, Shape
+import numpy as np
 
-Score = Callable[[Shape, Room], float]
-Strategy = Literal["binpack", "spread"]
+from controller.scheduler.columns import ABSENT, Floats
+from controller.scheduler.filters import rows_of, tolerated
+from controller.scheduler.shape import Place, Shape
+from controller.scheduler.work import SCORED, Work
+
+Strategy = Literal["binpack", "spread", "balanced"]
+
+SOFT_TAINT_WEIGHT = 10.0
+PREFERENCE_WEIGHT = 1.0 / 100  # preferences are written from 1 to 100
+SPREAD_WEIGHT = 2.0
+IMAGE_WEIGHT = 0.5
+
+EVERY_ROW = slice(None)
 
 
-def best_fit(shape: Shape, room: Room) -> float:
+def best_fit(shape: Shape, work: Work, rows: slice) -> Floats:
     """Google's best fit v3 as Nomad uses it: 20 - (10^free_cpu + 10^free_memory), scaled to 0..1.
 
-    Free shares are those after placing. It falls steeply with what stays free, so that full nodes are
-    filled first. Source: hashicorp/nomad, nomad/structs/funcs.go, ScoreFitBinPack.
+    Free shares are those after placing. It falls steeply with what stays free, so that full nodes are filled first.
+    Source: hashicorp/nomad, nomad/structs/funcs.go, ScoreFitBinPack.
     """
-    total = sum(10 ** _free_share_after(name, shape, room) for name in ("cpu", "memory"))
-    return min(1.0, max(0.0, (20 - total) / 18))
+    cpu, memory = (_power_after(shape, work, place, rows) for place in range(len(SCORED)))
+    cpu += memory
+    fit: Floats = np.subtract(20.0, cpu, out=cpu)
+    fit /= 18.0
+    return np.minimum(1.0, np.maximum(0.0, fit, out=fit), out=fit)
 
 
-def spread_out(shape: Shape, room: Room) -> float:
+def _power_after(shape: Shape, work: Work, place: int, rows: slice) -> Floats:
+    """Return 10^(free / allocatable) of a scored resource as it is after placing; the caller's own array."""
+    asked = next((amount for name, amount in shape.requests if name == SCORED[place]), 0)
+    found: Floats = work.power[place, rows] * work.decay(place, asked, rows)
+    return found
+
+
+def spread_out(shape: Shape, work: Work, rows: slice) -> Floats:
     """The opposite: the emptier the node stays, the better."""
-    return 1.0 - best_fit(shape, room)
+    return 1.0 - best_fit(shape, work, rows)
 
 
-def _free_share_after(name: str, shape: Shape, room: Room) -> float:
-    capacity = room.view.allocatable.get(name, 0)
-    if capacity <= 0:
-        return 1.0
-    asked = next((amount for other, amount in shape.requests if other == name), 0)
-    return max(0.0, min(1.0, (room.free.get(name, 0) - asked) / capacity))
+def balanced(shape: Shape, work: Work, rows: slice) -> Floats:
+    """1 where the same share of cpu and memory is used after placing, less by the difference of the two."""
+    cpu, memory = (np.log10(_power_after(shape, work, place, rows)) for place in range(len(SCORED)))
+    found: Floats = 1.0 - np.abs(cpu - memory)
+    return found
 
 
-def avoids_soft_taints(shape: Shape, room: Room) -> float:
-    """1 without PreferNoSchedule taints that the task does not tolerate, else 0."""
-    soft = (taint for taint in room.view.taints if taint.effect == "PreferNoSchedule")
-    return float(all(any(tolerates(toleration, taint) for toleration in shape.tolerations) for taint in soft))
-
-
-SCORES: dict[Strategy, tuple[tuple[Score, float], ...]] = {
-    "binpack": ((best_fit, 1.0), (avoids_soft_taints, 10.0)),
-    "spread": ((spread_out, 1.0), (avoids_soft_taints, 10.0)),
+STRATEGIES: dict[Strategy, Callable[[Shape, Work, slice], Floats]] = {
+    "binpack": best_fit,
+    "spread": spread_out,
+    "balanced": balanced,
 }
 
 
-def score(shape: Shape, room: Room, strategy: Strategy) -> float:
-    """Return the weighted sum of the scores of a strategy."""
-    return sum(weight * function(shape, room) for function, weight in SCORES[strategy])
+def score(shape: Shape, work: Work, strategy: Strategy, rows: slice = EVERY_ROW) -> Floats:
+    """Return the score of each of the rows."""
+    total = STRATEGIES[strategy](shape, work, rows)
+    standing = preference(shape.place, work)
+    if standing is not None:
+        total += standing[rows]
+    if shape.company.preferred or any(not spread.is_hard for spread in shape.company.spreads):
+        total += _company(shape, work)[rows]
+    if shape.images:
+        total += _locality(shape, work)[rows]
+    return total
+
+
+def preference(place: Place, work: Work) -> Floats | None:
+    """Return what a place prefers of nodes whatever runs there, None where it is the same for all."""
+    fleet = work.fleet
+    if place not in fleet.preferred:
+        total = np.zeros(fleet.size)
+        for number, taints in enumerate(fleet.taint_sets):
+            soft = (taint for taint in taints if taint.effect == "PreferNoSchedule")
+            if any(not tolerated(place.tolerations, taint) for taint in soft):
+                total[fleet.taints[: fleet.size] == number] -= SOFT_TAINT_WEIGHT
+        for each in place.preferred:
+            total[rows_of(each.term, fleet)] += each.weight * PREFERENCE_WEIGHT
+        fleet.preferred[place] = total if total.any() else None
+    return fleet.preferred[place]
+
+
+def _company(shape: Shape, work: Work) -> Floats:
+    total = np.zeros(work.fleet.size)
+    for each in shape.company.preferred:
+        total += (work.count(each.term).around() > 0) * (each.weight * PREFERENCE_WEIGHT)
+    for spread in shape.company.spreads:
+        if not spread.is_hard:
+            count = work.count(spread.term)
+            around = count.around()
+            total -= SPREAD_WEIGHT * around / max(1, int(around.max(initial=0)))
+            total[count.domains == ABSENT] -= SPREAD_WEIGHT
+    return total
+
+
+def _locality(shape: Shape, work: Work) -> Floats:
+    """By the share of its images that the node has."""
+    total = np.zeros(work.fleet.size)
+    for image in shape.images:
+        total[list(work.fleet.image_holders.get(image, ()))] += IMAGE_WEIGHT / len(shape.images)
+    return total
+
+
+def score_terms(shape: Shape, work: Work, strategy: Strategy) -> dict[str, Floats]:
+    """Return the parts of a score by name, each by row; they add up to `score`. For people: why this node."""
+    found: dict[str, Floats] = {strategy: STRATEGIES[strategy](shape, work, EVERY_ROW)}
+    standing = preference(shape.place, work)
+    if standing is not None:
+        found["nodes preferred"] = standing
+    if shape.company.preferred or any(not spread.is_hard for spread in shape.company.spreads):
+        found["tasks around"] = _company(shape, work)
+    if shape.images:
+        found["images there"] = _locality(shape, work)
+    return found

@@ -230,6 +230,11 @@ EXPLAIN = [
     "explain task", "explain task.spec", "explain task.spec.containers.resources.requests", "explain queue.spec",
     "explain task.spec.unreachable.stopAfter", "explain node --recursive",
 ]  # fmt: skip
+ANSWERS = [
+    "why new", "patch task/new -p '{spec: {nodeSelector: {zone: a}}}'", "why new", "why task/new --node n1",
+    "why denied", "why done", "why nope", "why node/n1", "why new -o yaml", "shares", "shares -o yaml",
+    "plan -f /nonexistent/file.yaml", "drain n1 --plan", "apply", "apply --plan /nonexistent/plan.json",
+]  # fmt: skip
 SESSIONS: dict[str, list[str]] = {
     "tables": TABLES,
     "data": DATA,
@@ -238,6 +243,7 @@ SESSIONS: dict[str, list[str]] = {
     "changes": CHANGES,
     "errors": ERRORS,
     "explain": EXPLAIN,
+    "answers": ANSWERS,
     "help": ["--help", *(f"{verb} --help" for verb in sorted(VERBS))],
 }
 

@@ -85,9 +85,9 @@ def test_other_kinds(world: World, berth: Shell) -> None:
     stored(world, make_object("Queue", "q", weight=2, limit={"cpu": 4}))
     world.apply(make_object("PriorityClass", "high", value=5))
     assert berth("get", "queues", "-o", "wide").lines == [
-        "NAME      STATUS   WEIGHT   AGE      GUARANTEE   LIMIT",
-        "default   Active   1.0      <none>   <none>      <none>",
-        "q         Active   2.0      5m       <none>      cpu=4",
+        "NAME      STATUS   WEIGHT   AGE      GUARANTEE   LIMIT    ORDERING   BACKFILL   PLACEMENT",
+        "default   Active   1.0      <none>   <none>      <none>   fcfs       easy       <none>",
+        "q         Active   2.0      5m       <none>      cpu=4    fcfs       easy       <none>",
     ]
     assert berth("get", "ns").lines == ["NAME      STATUS   AGE", "default   Active   <none>"]
     assert berth("get", "pc", "--no-headers").out.split()[:3] == ["high", "Active", "5"]

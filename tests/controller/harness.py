@@ -319,10 +319,11 @@ class ScriptedAgent:
         for uid, other in tuple(self.containers.items()):
             if other.task_uid == binding.task_uid and (uid != binding.binding_uid or ended):
                 del self.containers[uid]
-        if not ended and binding.binding_uid not in self.containers:
+        held = binding.desired is Desired.HOLD
+        if not ended and not held and binding.binding_uid not in self.containers:
             self.starts[binding.name] = self.starts.get(binding.name, 0) + 1
             self.containers[binding.binding_uid] = binding
-        self._report(binding, ended=ended, final=stop and self.finals, exit_code=exit_code)
+        self._report(binding, ended=ended, final=stop and self.finals, exit_code=exit_code, held=held)
 
     def _report(
         self,
@@ -332,10 +333,12 @@ class ScriptedAgent:
         final: bool = False,
         exit_code: int | None = None,
         unbound: bool = False,
+        held: bool = False,
     ) -> None:
+        state = ContainerState.EXITED if ended else ContainerState.RUNNING
         container = ContainerStatus(
             name="main",
-            state=ContainerState.EXITED if ended else ContainerState.RUNNING,
+            state=ContainerState.WAITING if held else state,
             exit_code=(exit_code or 0) if ended else None,
             reason=self.reasons.get(binding.name, ""),
             image=binding.spec.containers[0].image,

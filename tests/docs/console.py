@@ -30,10 +30,11 @@ _BLOCK = re.compile(
 )
 _AGE = re.compile(r"\b(?:\d+[dhms]){1,3}\b")
 _READING = re.compile(
-    r"^(?:\w+=\S+ )*(?:berth (?:get|describe|logs|events|top|version|explain|config|auth|doctor|wait)\b|curl|cat|ls|"
+    r"^(?:\w+=\S+ )*(?:berth (?:get|describe|logs|events|why|shares|top|version|explain|config|auth|doctor|wait)\b|"
+    r"curl|cat|ls|"
     r"etcdctl get|etcdctl endpoint|etcdctl role get|etcdctl user|docker ps)"
 )
-_DIFFERS = re.compile(r"^berth diff\b")
+_DIFFERS = re.compile(r"^berth (?:diff|plan)\b")
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,22 @@ def test_team_keeps_deployments_and_jobs_but_writes_nothing_of_the_leader(guarde
     assert team(guarded, "delete", "deployment/kept", "--timeout", "30s").code == 0
 
 
+def test_team_gets_answers_about_its_namespace_from_the_leader(guarded: Cluster) -> None:
+    picky = sleeper("picky")
+    picky["spec"]["nodeSelector"] = {"no": "where"}
+    assert team(guarded, "apply", "-f", "-", stdin=picky).code == 0
+    why = team(guarded, "why", "picky", "-o", "json")
+    assert why.code == 0, why
+    assert (why.json["state"], why.json["computedBy"]) == ("Waiting", "leader")
+    shares = team(guarded, "shares", "-o", "json")
+    assert shares.code == 0, shares
+    assert shares.json["computedBy"] == "leader"
+    plan = team(guarded, "plan", "-f", "-", stdin=sleeper("comes"))
+    assert (plan.code, "1 tasks placed" in plan.out) == (1, True), plan
+    assert team(guarded, "-n", "default", "why", "picky").code == 1
+    assert team(guarded, "delete", "task", "picky").code == 0
+
+
 def test_team_is_refused_elsewhere_in_words(guarded: Cluster) -> None:
     asked = {
         "apply into default": ("-n", "default", "apply", "-f", "-"),

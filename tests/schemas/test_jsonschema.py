@@ -46,6 +46,7 @@ def changed(base: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 CONTAINER = "spec.containers.0."
 PORT = {"containerPort": 80}
+ABOVE = {"key": "cores", "operator": "Gt", "values": ["8"]}
 RIGHT = {
     "a task with what is required": TASK,
     "cpu as a number": changed(TASK, CONTAINER + "resources.requests", {"cpu": 1.5, "memory": 1024}),
@@ -64,6 +65,14 @@ RIGHT = {
         **changed(TASK, "metadata.generation", 2) | {"status": {"state": "Running"}},
     },
     "a cluster's object": QUEUE,
+    "a queue with a name of parts": changed(QUEUE, "metadata.name", "eng/backend"),
+    "a queue for all and for one namespace": changed(QUEUE, "spec.namespaces", ["*", "team-a"]),
+    "demands on nodes": changed(TASK, "spec.affinity.nodeAffinity.required", [{"matchExpressions": [ABOVE]}]),
+    "tasks to be away from": changed(
+        TASK, "spec.affinity.taskAntiAffinity.preferred", [{"weight": 100, "topologyKey": "example.com/zone"}]
+    ),
+    "a spread by node": changed(TASK, "spec.topologySpread", [{}]),
+    "a gang": changed(TASK, "spec.gang", {"name": "ring", "minMember": 3, "timeout": "90s"}),
     "a namespace without spec": NAMESPACE,
     "a list": {"apiVersion": "v1", "kind": "List", "items": [TASK, QUEUE]},
     "an empty list": {"kind": "List", "items": []},
@@ -113,6 +122,24 @@ WRONG = {
     "a priority out of range": changed(TASK, "spec.priority", 2_000_000_000),
     "a queue in a namespace": changed(QUEUE, "metadata.namespace", "default"),
     "a queue of no weight": changed(QUEUE, "spec.weight", 0),
+    "a queue with an empty part in its name": changed(QUEUE, "metadata.name", "eng//backend"),
+    "a queue whose name ends in a slash": changed(QUEUE, "metadata.name", "eng/"),
+    "a queue whose name has two dots in a row": changed(QUEUE, "metadata.name", "eng/a..b"),
+    "a queue of an unknown order": changed(QUEUE, "spec.ordering", "lifo"),
+    "a task with a slash in its name": changed(TASK, "metadata.name", "a/b"),
+    "an unknown operator": changed(
+        TASK,
+        "spec.affinity.nodeAffinity.required",
+        [{"matchExpressions": [{**ABOVE, "operator": "Above"}]}],
+    ),
+    "a term without demands": changed(
+        TASK, "spec.affinity.nodeAffinity.required", [{"matchExpressions": []}]
+    ),
+    "a weight above 100": changed(TASK, "spec.affinity.taskAffinity.preferred", [{"weight": 101}]),
+    "a topology key of the wrong form": changed(TASK, "spec.topologySpread", [{"topologyKey": "a b"}]),
+    "a spread without skew": changed(TASK, "spec.topologySpread", [{"maxSkew": 0}]),
+    "a gang of nobody": changed(TASK, "spec.gang", {"name": "ring", "minMember": 0}),
+    "an unknown placement": changed(TASK, "spec.placement", "tight"),
     "a namespace with a dot": changed(NAMESPACE, "metadata.name", "team.a"),
     "a list of something wrong": {"kind": "List", "items": [changed(TASK, "metadata.name", "Web")]},
     "text": "Task",

@@ -23,7 +23,10 @@ from schemas.keys import (
 
 labels = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,8}[a-z0-9])?", fullmatch=True)
 plurals = st.sampled_from(["tasks", "nodes", "queues"])
-refs = st.builds(ObjectRef, plurals, labels | st.just("_cluster"), labels)
+refs = st.one_of(
+    st.builds(ObjectRef, plurals, labels | st.just("_cluster"), labels),
+    st.builds(cluster_ref, st.just("queues"), st.lists(labels, min_size=1, max_size=3).map("/".join)),
+)
 layouts = st.sampled_from([Keys(), Keys("/a/b"), Keys("/berth-test")])
 
 

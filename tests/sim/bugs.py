@@ -12,10 +12,12 @@ from agent import statemachine, stopping
 from agent.labels import container_name
 from agent.runtime.api import Create, Done
 from agent.runtime.hollow import HollowHost
-from controller import binder, collecting, evicting, writes
+from controller import binder, collecting, evicting, leader, writes
+from controller.ganging import Ganging
 from controller.ledger import Ledger
 from controller.reconcilers import cronjob, job_status, owner_ending, placing, readiness, rollout, rollup
 from controller.reconcilers import task as task_planner
+from controller.reconcilers.gang import Verdict
 from controller.reconcilers.task_inputs import TaskInputs
 from controller.sealing import Sealer
 from controller.view import View
@@ -85,7 +87,7 @@ def free_resources_on_stop(patch: pytest.MonkeyPatch) -> None:
 
     def account(self: View, site: tuple[str, str]) -> None:
         real(self, site)
-        binding = self._binding_at(site)
+        binding = self.binding_at(site)
         if binding is not None and binding.desired is Desired.STOP:
             self._node(site[0]).usage.set(site[1], None)
 
@@ -232,6 +234,21 @@ def collect_what_runs(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(collecting, "finished_at", lambda task, status, bindings: 0.0)
 
 
+def start_what_is_held(patch: pytest.MonkeyPatch) -> None:
+    """Who has a place starts, whether the others of its gang have one or not."""
+    patch.setattr(Ganging, "verdict_for", lambda self, record: Verdict.RUN)
+
+
+def forget_who_may_start(patch: pytest.MonkeyPatch) -> None:
+    """The record of a gang is removed as soon as it is there."""
+    real = leader.plan_gang
+    patch.setattr(
+        leader,
+        "plan_gang",
+        lambda inputs, now: real(replace(inputs, held=()) if inputs.commit else inputs, now),
+    )
+
+
 TASKS = Plan(collects=False)
 OWNERS = Plan(workloads=True, rewinds=False, collects=False)
 
@@ -271,6 +288,8 @@ BUGS: tuple[Bug, ...] = (
     Bug(leave_without_a_word, 3, "and it does not say so", OWNERS),
     Bug(bind_without_config, 2, "is bound to", OWNERS),
     Bug(keep_old_copies, 2, "than is stored", OWNERS),
+    Bug(start_what_is_held, 1, "though no record says so", OWNERS),
+    Bug(forget_who_may_start, 1, "while it holds somebody", OWNERS),
     Bug(start_without_waiting, 1, "is through", OWNERS),
     Bug(stop_all_at_once, 1, "still runs", OWNERS),
     Bug(running_is_ready, 2, "never was ready", OWNERS),

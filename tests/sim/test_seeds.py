@@ -7,7 +7,16 @@ from sim.world import Plan, run
 SEEDS = 120
 WITH_WORKLOADS = 40  # seeds
 A_TEST = 20  # seeds
-ONCE_BROKEN = (31, 51, 130, 184, 219, 220)  # with workloads: each found a bug that is mended, and is kept
+ONCE_BROKEN = (
+    31,
+    51,
+    63,
+    130,
+    184,
+    210,
+    219,
+    220,
+)  # with workloads: each found a bug that is mended, and is kept
 MORE_SEEDS = 2000
 
 

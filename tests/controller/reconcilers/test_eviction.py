@@ -103,7 +103,7 @@ bounds = st.one_of(st.integers(0, 8), st.integers(0, 100).map(lambda share: f"{s
 budgets = st.tuples(st.sampled_from(["minAvailable", "maxUnavailable"]), bounds)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=8), st.lists(budgets, max_size=2), st.data())
 def test_evictions_never_go_below_a_budget_in_any_order_of_reports(
     health: list[bool], given_budgets: list[tuple[str, int | str]], data: st.DataObject

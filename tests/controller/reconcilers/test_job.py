@@ -291,6 +291,12 @@ def test_estimated_duration_goes_to_the_tasks() -> None:
     assert world.tasks["j-1"].task.spec.estimated_duration == 90
 
 
+def test_tasks_of_a_gang_know_how_many_start_together() -> None:
+    world = make_world(gang=True, completions=5, parallelism=3)
+    gangs = [task.task.spec.gang for task in world.tasks.values()]
+    assert [gang and (gang.name, gang.min_member) for gang in gangs] == [(None, 3)] * 3
+
+
 def test_denied_job_makes_nothing_and_says_why() -> None:
     world = JobWorld(raw_job(), denied=("queue 'x' does not exist",))
     world.settle()

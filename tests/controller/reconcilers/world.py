@@ -20,7 +20,7 @@ from controller.reconcilers.plan import (
     RemoveOwned,
     RemoveRevision,
 )
-from controller.scheduler.snapshot import NodeView
+from controller.scheduler.node_view import NodeView
 from schemas.binding import Binding, Desired, GrantedPort, Grants
 from schemas.keys import ObjectRef, task_ref
 from schemas.meta import Model

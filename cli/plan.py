@@ -1,0 +1,146 @@
+"""`berth plan`: the differences, where each task would land, what would wait and why, who would have to go."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.answering import ask_plan
+from cli.apply import CreateNamespace, Files, Recursive
+from cli.manifests import read_sources, telling_lines
+from cli.output import Output, format_data, parse_output
+from cli.session import note, out, session_of
+from cli.settings import HELP
+from cli.shares import percent, task_text
+from client.diff import unified_diff
+from client.errors import BadOption
+from schemas.manifest import load
+
+if TYPE_CHECKING:
+    from client.apply import Planned
+    from client.client import Client
+    from client.foreseeing import Foreseen
+
+Json = dict[str, Any]
+
+CHANGES = 1
+CANT_BE_PLACED = 2
+ALIKE = 0.0005  # shares that differ by less look the same
+
+
+def register(app: typer.Typer, name: str) -> None:
+    app.command(name, epilog=HELP)(plan)
+
+
+def plan(
+    context: typer.Context,
+    filename: Files,
+    recursive: Recursive = False,
+    create_namespace: CreateNamespace = False,
+    out_file: Annotated[
+        str, typer.Option("--out", metavar="FILE", help="Write the plan, for: berth apply --plan FILE.")
+    ] = "",
+    output: Annotated[str, typer.Option("-o", "--output", help="json or yaml.")] = "",
+) -> None:
+    """Show what an apply would change, where each task would land, what would wait and why, and who would have to go.
+
+    Nothing is written. Exit code: 0 nothing to do, 1 changes, 2 something can't be placed, 255 an error.
+    """
+    form = parse_output(output)
+    if form not in (Output.TABLE, Output.JSON, Output.YAML):
+        raise BadOption(f"-o {output} is no form of a plan; known: json, yaml")
+    session = session_of(context)
+    sources = read_sources(filename, recursive=recursive)
+    documents = load(sources, default_namespace=session.namespace)
+    with session.client() as client, telling_lines(sources):
+        planned = client.plan(documents, create_namespace=create_namespace)
+        foreseen, outcome = ask_outcome(client, planned, session.now())
+        if out_file:
+            from client import planfile
+
+            cluster = client.cluster()
+            uid = cluster.cluster_uid if cluster is not None else ""
+            planfile.write(out_file, planned, uid, outcome, create_namespace=create_namespace)
+    if form is Output.TABLE:
+        _print(planned, foreseen, outcome)
+    else:
+        objects = [
+            {"object": f"{each.document.ref.namespace}/{each.document.ref}", "action": each.action}
+            for each in planned
+        ]
+        out(format_data({"kind": "Plan", "objects": objects, "outcome": outcome}, form), end="")
+    if out_file:
+        note(f"Note: the plan is in {out_file}; do it with: berth apply --plan {out_file}")
+    raise typer.Exit(exit_code(planned, outcome))
+
+
+def exit_code(planned: "tuple[Planned, ...]", outcome: Json | None) -> int:
+    if outcome is not None and outcome["waiting"]:
+        return CANT_BE_PLACED
+    return CHANGES if any(each.action != "unchanged" for each in planned) else 0
+
+
+def ask_outcome(
+    client: "Client", planned: "tuple[Planned, ...]", now: float
+) -> "tuple[Foreseen, Json | None]":
+    """Return what was asked, and what would become of it; None where no task comes or goes."""
+    foreseen = client.foresee(planned)
+    question = foreseen.question
+    if not (question["adding"] or question["leaving"] or question["queues"]):
+        return foreseen, None
+    return foreseen, ask_plan(client, question, foreseen.namespaces, now)
+
+
+def _print(planned: "tuple[Planned, ...]", foreseen: "Foreseen", outcome: Json | None) -> None:
+    out("".join(unified_diff(each) for each in planned), end="")
+    actions = Counter(each.action for each in planned)
+    if outcome is not None:
+        lines = [*_tasks(foreseen, outcome), *_others(outcome), *_shares(outcome)]
+        for line in ["", *lines] if lines else []:
+            out(line)
+    counts = ", ".join(
+        f"{actions[name]} {name}" for name in ("created", "configured", "unchanged") if actions[name]
+    )
+    if outcome is None:
+        out(f"Plan: {counts}; no task comes or goes.")
+        return
+    placed, waiting, victims = (len(outcome[name]) for name in ("placed", "waiting", "victims"))
+    out(
+        f"\nPlan: {counts}; {placed} tasks placed, {waiting} would wait, {victims} preempted "
+        f"(at revision {outcome['revision']})."
+    )
+
+
+def _tasks(foreseen: "Foreseen", outcome: Json) -> list[str]:
+    """Return for each object where its tasks land, and why some wait."""
+    lines = []
+    for each in foreseen.expected:
+        of = f"{each.ref.namespace}/{each.ref}"
+        nodes = Counter(one["node"] for one in outcome["placed"] if one["of"] == of)
+        waits = Counter(one["reason"] for one in outcome["waiting"] if one["of"] == of)
+        if not (nodes or waits or each.leaving):
+            continue
+        gone = f", {each.leaving} stopped" if each.leaving else ""
+        lines.append(f"{of}: {sum(nodes.values())} placed, {sum(waits.values())} would wait{gone}")
+        lines += [f"  {count} on node {node}" for node, count in sorted(nodes.items())]
+        lines += [f"  {count} would wait: {reason}" for reason, count in sorted(waits.items())]
+    return lines
+
+
+def _others(outcome: Json) -> list[str]:
+    lines = [
+        f"preempted: {task_text(each['task'])} on node {each['node']} "
+        f"(queue {each['queue']}, priority {each['priority']})"
+        for each in outcome["victims"]
+    ]
+    return lines + [
+        f"delayed: {task_text(each)}, which would be placed now otherwise" for each in outcome["delayed"]
+    ]
+
+
+def _shares(outcome: Json) -> list[str]:
+    return [
+        f"queue {each['queue']}: share {percent(each['before'])} -> {percent(each['after'])}"
+        for each in outcome["shares"]
+        if abs(each["before"] - each["after"]) >= ALIKE
+    ]

@@ -1,0 +1,135 @@
+"""The questions of the leader's read API, over HTTP; `server` mounts them. All are answered from one frozen state.
+
+    GET  /v1/why/{namespace}/{task}[?node=NAME]     the namespace's token
+    GET  /v1/shares                                 the token of any namespace
+    POST /v1/plan                                   the tokens of all namespaces that it is about
+    GET  /v1/drain/{node}[?ignoreDaemonsets=1]      the token of any namespace; others' tasks are not named
+
+Tokens are those of /berth/access/<namespace>, which who may use the namespace can read: `Authorization: Bearer
+TOKEN[,TOKEN...]`. A refusal is JSON: {"message": what, why, and what next}. etcd has users, this API has not: it
+knows namespaces, and no person.
+"""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from controller import answers, foresight
+from controller.answers import BadQuestion, Json
+from controller.manager import Controller
+from controller.snapshots import Asked, Frozen
+from schemas.keys import task_ref
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+log = logging.getLogger(__name__)
+
+FREEZE_TIMEOUT_S = 10.0  # the core's longest step, on a large cluster, and a busy machine
+MAX_BODY_BYTES = 2**24  # a plan of some ten thousand tasks
+Answer = Callable[[Frozen, frozenset[str]], Json]
+
+
+def bearer_namespaces(header: str, tokens: "dict[str, str] | Json") -> frozenset[str]:
+    """Return the namespaces whose tokens somebody shows. Raises BadQuestion 401 for none at all, 403 for wrong ones."""
+    scheme, _, shown = header.partition(" ")
+    given = [each.strip() for each in shown.split(",") if each.strip()]
+    if scheme.lower() != "bearer" or not given:
+        raise BadQuestion(401, "a namespace's token is missing; send it as: Authorization: Bearer <token>")
+    found = {
+        name
+        for name, token in tokens.items()
+        if any(hmac.compare_digest(token.encode(), each.encode()) for each in given)
+    }
+    if not found:
+        raise BadQuestion(
+            403, "this is the token of no namespace; read it again: it is at access/<namespace>"
+        )
+    return frozenset(found)
+
+
+def require(namespace: str, seen: frozenset[str]) -> None:
+    """Raises BadQuestion 403 where the namespace's token was not shown."""
+    if namespace not in seen:
+        raise BadQuestion(403, f"the token of namespace {namespace} was not shown")
+
+
+def routes(controller: Callable[[], Controller]) -> "list[Route]":
+    """Return where questions are answered; one at a time, so that they never take the core's processor for long."""
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    pool = ThreadPoolExecutor(1, "answers")
+
+    def frozen(asked: Asked) -> Frozen:
+        state = controller().questions.ask(asked).result(FREEZE_TIMEOUT_S)
+        if state is None:
+            raise BadQuestion(503, "this controller does not lead, or began to just now; try again")
+        return state
+
+    async def respond(request: "Request", asked: Asked, answer: Answer) -> "Response":
+        def work() -> Json:
+            state = frozen(asked)
+            seen = bearer_namespaces(request.headers.get("authorization", ""), dict(state.tokens))
+            return answer(state, seen)
+
+        try:
+            if not request.headers.get("authorization"):
+                bearer_namespaces("", {})
+            return JSONResponse(await asyncio.get_running_loop().run_in_executor(pool, work))
+        except BadQuestion as error:
+            return JSONResponse({"message": str(error)}, error.status)
+        except TimeoutError:
+            return JSONResponse({"message": "the controller is busy; try again"}, 503)
+        except Exception:
+            log.exception("answering failed path=%s", request.url.path)
+            return JSONResponse({"message": "the controller failed at this question; its log says how"}, 500)
+
+    async def why(request: "Request") -> "Response":
+        ref = task_ref(request.path_params["namespace"], request.path_params["task"])
+        node = request.query_params.get("node", "")
+
+        def answer(state: Frozen, seen: frozenset[str]) -> Json:
+            require(ref.namespace, seen)
+            return answers.why(state, ref, node)
+
+        return await respond(request, Asked((ref,)), answer)
+
+    async def shares(request: "Request") -> "Response":
+        return await respond(request, Asked(), answers.share_table)
+
+    async def plan(request: "Request") -> "Response":
+        body = bytearray()
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MAX_BODY_BYTES:
+                return JSONResponse({"message": "the plan is too large; plan some of its files"}, 413)
+
+        def answer(state: Frozen, seen: frozenset[str]) -> Json:
+            question = foresight.parse_question(bytes(body))
+            for namespace in sorted(foresight.namespaces_of(question, state)):
+                require(namespace, seen)
+            return foresight.plan(state, question, seen)
+
+        return await respond(request, Asked(), answer)
+
+    async def drain(request: "Request") -> "Response":
+        node = request.path_params["node"]
+        ignores = request.query_params.get("ignoreDaemonsets", "") in ("1", "true")
+        return await respond(
+            request,
+            Asked(node=node),
+            lambda state, seen: foresight.drain(state, node, seen, ignore_daemonsets=ignores),
+        )
+
+    return [
+        Route("/v1/why/{namespace}/{task}", why),
+        Route("/v1/shares", shares),
+        Route("/v1/plan", plan, methods=["POST"]),
+        Route("/v1/drain/{node}", drain),
+    ]

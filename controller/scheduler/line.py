@@ -1,0 +1,99 @@
+"""Whose turn it is: queues by fairness, tasks of a queue by its order, equal tasks in runs, gangs as one."""
+
+import heapq
+from dataclasses import dataclass
+
+from controller.scheduler.fairness import Account, Amounts, QueueRule, accounts_of, turn_key
+from controller.scheduler.order import in_order
+from controller.scheduler.snapshot import Snapshot, TaskView
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The next tasks of a queue: a run that is equal to the scheduler, or the members of a gang."""
+
+    account: Account
+    tasks: tuple[TaskView, ...]
+
+    @property
+    def is_gang(self) -> bool:
+        return self.tasks[0].gang is not None
+
+
+class Line:
+    """Queues take turns: within a guarantee first, then the least weighted dominant share (progressive filling)."""
+
+    def __init__(self, snapshot: Snapshot, capacity: Amounts, now: float) -> None:
+        self.accounts = accounts_of(snapshot.queues, snapshot.used)
+        self._capacity = capacity
+        waiting: dict[str, list[TaskView]] = {}
+        for task in snapshot.pending:
+            waiting.setdefault(task.queue, []).append(task)
+        self._waiting: dict[str, list[TaskView]] = {}
+        for name, tasks in waiting.items():
+            account = self.accounts.setdefault(name, Account(QueueRule(name)))
+            self._waiting[name] = in_order(tasks, account.rule, now)[::-1]  # the next one last
+        self._heap = [self._key(name) for name in self._waiting]
+        heapq.heapify(self._heap)
+
+    def next(self) -> Turn | None:
+        """Return the next turn, None when nobody waits. Its tasks are taken out of the line."""
+        while self._heap:
+            key = heapq.heappop(self._heap)
+            name = key[-1]
+            waiting = self._waiting[name]
+            if not waiting:
+                continue
+            if key != self._key(name):
+                heapq.heappush(self._heap, self._key(name))
+                continue
+            return Turn(self.accounts[name], self._gang(waiting) if waiting[-1].gang else self._run(name))
+        return None
+
+    def put_back(self, turn: Turn, count: int) -> None:
+        """Put the last `count` tasks of a turn back, and the queue into the line again."""
+        name = turn.account.rule.name
+        self._waiting[name].extend(turn.tasks[len(turn.tasks) - count :][::-1])
+        if self._waiting[name]:
+            heapq.heappush(self._heap, self._key(name))
+
+    def rest(self, turn: Turn) -> tuple[TaskView, ...]:
+        """Take all that still wait in the queue of a turn out of the line, and return them in their order."""
+        waiting = self._waiting[turn.account.rule.name]
+        found = tuple(reversed(waiting))
+        waiting.clear()
+        return found
+
+    def _key(self, name: str) -> tuple[int, float, str]:
+        waiting = self._waiting[name]
+        requests = waiting[-1].shape.requests if waiting else ()
+        return turn_key(self.accounts[name], requests, self._capacity)
+
+    def _run(self, name: str) -> tuple[TaskView, ...]:
+        """Take equal tasks from the end for as long as it stays the queue's turn."""
+        waiting, account = self._waiting[name], self.accounts[name]
+        run = [waiting.pop()]
+        if not is_groupable(run[0]):
+            return tuple(run)
+        trial = Account(account.rule, dict(account.used))
+        other = self._heap[0] if self._heap else None
+        while waiting and is_groupable(waiting[-1]) and waiting[-1].shape == run[0].shape:
+            trial.take(run[0].shape.requests)
+            if other is not None and turn_key(trial, run[0].shape.requests, self._capacity) > other:
+                break
+            run.append(waiting.pop())
+        return tuple(run)
+
+    @staticmethod
+    def _gang(waiting: list[TaskView]) -> tuple[TaskView, ...]:
+        """Take all members, wherever they are in the line: a gang goes when its first member does."""
+        name = waiting[-1].gang.name if waiting[-1].gang else ""
+        namespace = waiting[-1].ref.namespace
+        members = [t for t in waiting if t.gang and t.gang.name == name and t.ref.namespace == namespace]
+        waiting[:] = [task for task in waiting if task not in members]
+        return tuple(reversed(members))
+
+
+def is_groupable(task: TaskView) -> bool:
+    """Say whether nothing but its shape decides where a task goes."""
+    return not (task.previous_node or task.ending_on or task.failed_on or task.gang)
