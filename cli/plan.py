@@ -9,6 +9,7 @@ from cli.answering import ask_plan
 from cli.apply import CreateNamespace, Files, Recursive
 from cli.manifests import read_sources, telling_lines
 from cli.output import Output, format_data, parse_output
+from cli.plan_markdown import markdown
 from cli.session import note, out, session_of
 from cli.settings import HELP
 from cli.shares import percent, task_text
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+MARKDOWN = "markdown"
 CHANGES = 1
 CANT_BE_PLACED = 2
 ALIKE = 0.0005  # shares that differ by less look the same
@@ -40,15 +42,15 @@ def plan(
     out_file: Annotated[
         str, typer.Option("--out", metavar="FILE", help="Write the plan, for: berth apply --plan FILE.")
     ] = "",
-    output: Annotated[str, typer.Option("-o", "--output", help="json or yaml.")] = "",
+    output: Annotated[
+        str, typer.Option("-o", "--output", help="json, yaml, or markdown: for a pull request.")
+    ] = "",
 ) -> None:
     """Show what an apply would change, where each task would land, what would wait and why, and who would have to go.
 
     Nothing is written. Exit code: 0 nothing to do, 1 changes, 2 something can't be placed, 255 an error.
     """
-    form = parse_output(output)
-    if form not in (Output.TABLE, Output.JSON, Output.YAML):
-        raise BadOption(f"-o {output} is no form of a plan; known: json, yaml")
+    form = _form(output)
     session = session_of(context)
     sources = read_sources(filename, recursive=recursive)
     documents = load(sources, default_namespace=session.namespace)
@@ -63,15 +65,31 @@ def plan(
             planfile.write(out_file, planned, uid, outcome, create_namespace=create_namespace)
     if form is Output.TABLE:
         _print(planned, foreseen, outcome)
+    elif form == MARKDOWN:
+        out(markdown(planned, foreseen.expected, outcome, _summary(planned, outcome)), end="")
     else:
-        objects = [
-            {"object": f"{each.document.ref.namespace}/{each.document.ref}", "action": each.action}
-            for each in planned
-        ]
-        out(format_data({"kind": "Plan", "objects": objects, "outcome": outcome}, form), end="")
+        out(format_data(_data(planned, outcome), Output(form)), end="")
     if out_file:
         note(f"Note: the plan is in {out_file}; do it with: berth apply --plan {out_file}")
     raise typer.Exit(exit_code(planned, outcome))
+
+
+def _form(output: str) -> str:
+    """Raises BadOption."""
+    if output == MARKDOWN:
+        return output
+    form = parse_output(output)
+    if form not in (Output.TABLE, Output.JSON, Output.YAML):
+        raise BadOption(f"-o {output} is no form of a plan; known: json, yaml, {MARKDOWN}")
+    return form
+
+
+def _data(planned: "tuple[Planned, ...]", outcome: Json | None) -> Json:
+    objects = [
+        {"object": f"{each.document.ref.namespace}/{each.document.ref}", "action": each.action}
+        for each in planned
+    ]
+    return {"kind": "Plan", "objects": objects, "outcome": outcome}
 
 
 def exit_code(planned: "tuple[Planned, ...]", outcome: Json | None) -> int:
@@ -93,20 +111,23 @@ def ask_outcome(
 
 def _print(planned: "tuple[Planned, ...]", foreseen: "Foreseen", outcome: Json | None) -> None:
     out("".join(unified_diff(each) for each in planned), end="")
+    lines = [] if outcome is None else [*_tasks(foreseen, outcome), *_others(outcome), *_shares(outcome)]
+    for line in ["", *lines] if lines else []:
+        out(line)
+    out(_summary(planned, outcome) if outcome is None else f"\n{_summary(planned, outcome)}")
+
+
+def _summary(planned: "tuple[Planned, ...]", outcome: Json | None) -> str:
+    """Return the plan in a sentence."""
     actions = Counter(each.action for each in planned)
-    if outcome is not None:
-        lines = [*_tasks(foreseen, outcome), *_others(outcome), *_shares(outcome)]
-        for line in ["", *lines] if lines else []:
-            out(line)
     counts = ", ".join(
         f"{actions[name]} {name}" for name in ("created", "configured", "unchanged") if actions[name]
     )
     if outcome is None:
-        out(f"Plan: {counts}; no task comes or goes.")
-        return
+        return f"Plan: {counts}; no task comes or goes."
     placed, waiting, victims = (len(outcome[name]) for name in ("placed", "waiting", "victims"))
-    out(
-        f"\nPlan: {counts}; {placed} tasks placed, {waiting} would wait, {victims} preempted "
+    return (
+        f"Plan: {counts}; {placed} tasks placed, {waiting} would wait, {victims} preempted "
         f"(at revision {outcome['revision']})."
     )
 

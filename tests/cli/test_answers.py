@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cli.plan_markdown import code, plain
 from schemas.keys import task_ref
 from schemas.task import template_hash
 from tests.cli.helpers import Shell, write_yaml
@@ -265,3 +266,41 @@ def test_drain_plan_says_what_would_fit_nowhere(berth: Shell, nodes: World) -> N
 
 def test_drain_plan_of_an_empty_node_says_so(berth: Shell, nodes: World) -> None:
     assert berth("drain", "n1", "--plan").out == "Nothing has to leave node n1.\n"
+
+
+def test_plan_as_markdown_has_a_table_the_reasons_and_the_difference(
+    berth: Shell, nodes: World, tmp_path: Path
+) -> None:
+    nodes.apply(task("there", "1"))
+    path = write_yaml(tmp_path / "m.yaml", deployment("web", 3, "1500m"), task("there", "1"))
+    result = berth("plan", "-f", path, "-o", "markdown")
+    assert result.code == 2
+    assert result.lines[0] == "### Berth plan: something can't be placed"
+    assert "| `default/deployment/web` | created | 2 on `n1` |" in result.lines
+    assert "**Would wait**" in result.lines
+    assert "```diff\n--- live/default/deployment/web" in result.out
+    assert "default/task/there" not in result.out  # what stays as it is makes no row
+
+
+def test_markup_in_a_manifest_stays_text_in_the_markdown(berth: Shell, nodes: World, tmp_path: Path) -> None:
+    hostile = task("web", "1", nodeSelector={"zone": "a"})
+    hostile["metadata"]["annotations"] = {
+        "note": "first\n```\n</details><script>x</script> @everybody | [a](b)\n"
+    }
+    result = berth("plan", "-f", write_yaml(tmp_path / "m.yaml", hostile), "-o", "markdown")
+    opening = next(line for line in result.lines if line.endswith("`diff"))
+    fences = [number for number, line in enumerate(result.lines) if line == opening.removesuffix("diff")]
+    script = next(number for number, line in enumerate(result.lines) if "<script>" in line)
+    assert len(opening.removesuffix("diff")) > 3
+    assert result.lines.index(opening) < script < fences[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("a|b", r"`a\|b`"), ("a`b``c", "``` a`b``c ```"), ("a\nb", "`a b`")]
+)
+def test_code_spans_hold_whatever_is_in_them(text: str, shown: str) -> None:
+    assert code(text) == shown
+
+
+def test_plain_text_of_others_is_no_markup() -> None:
+    assert plain("*x* [a](b) <b>") == r"\*x\* \[a\](b) \<b\>"

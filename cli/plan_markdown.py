@@ -1,0 +1,154 @@
+"""A plan as Markdown: a comment for a pull request. Pure.
+
+What is planned comes from a branch that anybody may have written, so nothing of it is taken as markup: names stand in
+code spans, text in fences that are longer than any run of backticks in it.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from client.diff import unified_diff
+
+if TYPE_CHECKING:
+    from client.apply import Planned
+    from client.foreseeing import Expected
+
+Json = dict[str, Any]
+
+MAX_DIFF_CHARS = (
+    40_000  # of one plan; a comment on GitHub takes 65,536 characters, and the tables need room too
+)
+
+
+def markdown(
+    planned: "Sequence[Planned]", expected: "Sequence[Expected]", outcome: Json | None, summary: str
+) -> str:
+    """Return the whole comment. summary: the plan in a sentence, as below the table form."""
+    parts = [
+        f"### {_verdict(planned, outcome)}",
+        summary,
+        *_table(("Object", "Action", "Tasks"), _objects(planned, expected, outcome)),
+        *_titled("Would wait", _table(("Object", "Tasks", "Why"), _waiting(outcome))),
+        *_titled("Would be preempted", _table(("Task", "Node", "Queue", "Priority"), _victims(outcome))),
+        *_titled("Would be delayed", _table(("Task",), _delayed(outcome))),
+        *_titled("Shares", _table(("Queue", "Now", "Then"), _shares(outcome))),
+        *_differences(planned),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _verdict(planned: "Iterable[Planned]", outcome: Json | None) -> str:
+    if outcome is not None and outcome["waiting"]:
+        return "Berth plan: something can't be placed"
+    has_changes = any(each.action != "unchanged" for each in planned)
+    return "Berth plan: changes" if has_changes else "Berth plan: nothing to do"
+
+
+def _objects(
+    planned: "Iterable[Planned]", expected: "Iterable[Expected]", outcome: Json | None
+) -> Iterator[tuple[str, ...]]:
+    tasks = {each.ref: each for each in expected}
+    for each in planned:
+        if each.action != "unchanged":
+            ref = each.document.ref
+            yield code(_name(each)), each.action, _tasks(f"{ref.namespace}/{ref}", tasks.get(ref), outcome)
+
+
+def _tasks(of: str, expected: "Expected | None", outcome: Json | None) -> str:
+    if outcome is None or expected is None:
+        return ""
+    nodes = Counter(one["node"] for one in outcome["placed"] if one["of"] == of)
+    told = [f"{count} on {code(node)}" for node, count in sorted(nodes.items())]
+    return ", ".join([*told, *([f"{expected.leaving} stopped"] if expected.leaving else [])])
+
+
+def _waiting(outcome: Json | None) -> Iterator[tuple[str, ...]]:
+    waits = Counter((one["of"], one["reason"]) for one in (outcome or {}).get("waiting", ()))
+    for (of, reason), count in sorted(waits.items()):
+        yield code(of), str(count), plain(reason)
+
+
+def _victims(outcome: Json | None) -> Iterator[tuple[str, ...]]:
+    for each in (outcome or {}).get("victims", ()):
+        yield _task(each["task"]), code(each["node"]), code(each["queue"]), str(each["priority"])
+
+
+def _delayed(outcome: Json | None) -> Iterator[tuple[str, ...]]:
+    return ((_task(each),) for each in (outcome or {}).get("delayed", ()))
+
+
+def _shares(outcome: Json | None) -> Iterator[tuple[str, ...]]:
+    for each in (outcome or {}).get("shares", ()):
+        now, then = f"{each['before']:.1%}", f"{each['after']:.1%}"
+        if now != then:
+            yield code(each["queue"]), now, then
+
+
+def _differences(planned: "Iterable[Planned]") -> Iterator[str]:
+    """Each object's difference, folded; what is too long for one comment is only named."""
+    left = MAX_DIFF_CHARS
+    for each in planned:
+        text = unified_diff(each)
+        if not text:
+            continue
+        left -= len(text)
+        if left < 0:
+            yield f"{code(_name(each))}: the difference is too long to show; see `berth diff -f`."
+            continue
+        yield f"<details><summary><code>{_escaped(_name(each))}</code></summary>\n\n{fence(text)}\n\n</details>"
+
+
+def _name(planned: "Planned") -> str:
+    ref = planned.document.ref
+    return f"{ref.namespace}/{ref}" if planned.document.kind.namespaced else str(ref)
+
+
+def _task(task: Json) -> str:
+    return (
+        "a task of another namespace" if task["name"] is None else code(f"{task['namespace']}/{task['name']}")
+    )
+
+
+def _titled(title: str, table: Sequence[str]) -> list[str]:
+    return [f"**{title}**", *table] if table else []
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return a table as one part, no part without rows."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    if not lines:
+        return []
+    return ["\n".join([f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}", *lines])]
+
+
+def code(text: str) -> str:
+    """Return text as a code span in a table's cell."""
+    ticks = "`" * (_longest_run(text) + 1)
+    padding = " " if "`" in text else ""
+    return f"{ticks}{padding}{_one_line(text)}{padding}{ticks}"
+
+
+def plain(text: str) -> str:
+    """Return text that means itself in a table's cell."""
+    return re.sub(r"([\\`*_\[\]<>#!~&@])", r"\\\1", _one_line(text))
+
+
+def fence(text: str) -> str:
+    """Return text in a fence that nothing in it ends."""
+    ticks = "`" * max(3, _longest_run(text) + 1)
+    end = "" if text.endswith("\n") else "\n"
+    return f"{ticks}diff\n{text}{end}{ticks}"
+
+
+def _longest_run(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
