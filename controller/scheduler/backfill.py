@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from controller.scheduler.columns import EVERY_ROW
 from controller.scheduler.filters import FILTERS, allowed, fits_resources
 from controller.scheduler.fleet import Fleet
 from controller.scheduler.node_view import Standing
@@ -73,7 +74,7 @@ def _could_ever_fit(shape: Shape, work: Work) -> np.ndarray[tuple[int, ...], np.
             fits &= work.allocatable[index] >= asked if index is not None else False
     for each in FILTERS:
         if each is not fits_resources:
-            for check in each(shape, work):
+            for check in each(shape, work, EVERY_ROW):
                 fits &= ~check.fails
     return fits
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from controller.scheduler.columns import Bools, Ints
+from controller.scheduler.columns import EVERY_ROW, Bools, Ints
 from controller.scheduler.fairness import Account
 from controller.scheduler.filters import FILTERS, allowed, fits_resources
 from controller.scheduler.node_view import Standing
@@ -99,7 +99,7 @@ class Preemptor:
         if fits.any():
             for each in FILTERS:
                 if each is not fits_resources:
-                    for check in each(task.shape, self.work):
+                    for check in each(task.shape, self.work, EVERY_ROW):
                         fits &= ~check.fails
         return fits
 
