@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.scheduler.columns import ABSENT, Bools, Codebook, Codes, Floats, Ints, grown
+from controller.scheduler.crowd import Crowd
 from controller.scheduler.node_view import NodeView, Standing
 from controller.scheduler.shape import NODE, Labels, Place, TaskTerm
 from schemas.node import Taint
@@ -42,6 +43,7 @@ class Fleet:
         self.image_holders: dict[str, set[int]] = {}
         self.devices: set[str] = set()  # resources of which some node has ids
         self.standing: dict[str, Standing] = {}
+        self.crowd = Crowd()  # the same as columns
         self.on_row: dict[int, dict[str, Standing]] = {}
         self.allowed: dict[Place, Bools] = {}  # kept by filters.allowed, emptied when a node changes
         self.preferred: dict[Place, Floats | None] = {}  # kept by scores.preference, likewise
@@ -201,6 +203,7 @@ class Fleet:
             return
         self.standing[task.uid] = task
         self.on_row.setdefault(row, {})[task.uid] = task
+        self.crowd.put(task, row)
         self._count(row, task, +1)
 
     def remove_task(self, uid: str) -> None:
@@ -209,6 +212,7 @@ class Fleet:
             return
         row = self.row_of[task.node]
         del self.on_row[row][uid]
+        self.crowd.remove(uid)
         self._count(row, task, -1)
 
     def _count(self, row: int, task: Standing, sign: int) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from controller.scheduler.backfill import Reservation, reserve
+from controller.scheduler.crowd import Ends
 from controller.scheduler.fairness import Account, QueueRule
 from controller.scheduler.filters import allowed
 from controller.scheduler.gang import lack_of
@@ -110,6 +111,7 @@ class _Cycle:
         self.line = Line(snapshot, snapshot.fleet.capacity(), now)
         self._preemptor = Preemptor(self._work, self.line.accounts)
         self._kept: dict[int, Reservation] = {}
+        self._ends: Ends | None = None
         self._placed: list[Placed] = []
         self._rejected: list[Unschedulable] = []
         self._preemptions: list[Preemption] = []
@@ -255,7 +257,8 @@ class _Cycle:
             kept.task.queue == task.queue for kept in self._kept.values()
         ):
             aged = is_aged(task, account.rule, self._now)
-            kept = reserve(task, self._work, self._kept, self._now, is_aged=aged)
+            self._ends = self._ends or self._fleet.crowd.ends(self._now)
+            kept = reserve(task, self._work, self._kept, self._ends, self._now, is_aged=aged)
             if kept is not None:
                 self._kept[kept.row] = kept
         return alike
