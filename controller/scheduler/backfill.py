@@ -7,18 +7,19 @@ is kept for it, and nobody passes there.
 Source: Lifka, The ANL/IBM SP scheduling system (1995): EASY; Mu'alem and Feitelson, IEEE TPDS 2001: both kinds.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
+from controller.scheduler.columns import EVERY_ROW, Bools, Floats
+from controller.scheduler.crowd import NEVER, Ends
 from controller.scheduler.filters import FILTERS, allowed, fits_resources
 from controller.scheduler.fleet import Fleet
 from controller.scheduler.node_view import Standing
 from controller.scheduler.shape import Shape
 from controller.scheduler.snapshot import TaskView
 from controller.scheduler.work import Work
-
-NEVER = float("inf")
 
 
 @dataclass(slots=True)
@@ -44,28 +45,25 @@ class Reservation:
 
 
 def reserve(
-    task: TaskView, work: Work, taken: dict[int, Reservation], now: float, *, is_aged: bool
+    task: TaskView, work: Work, taken: Collection[int], ends: Ends, now: float, *, is_aged: bool
 ) -> Reservation | None:
     """Return where and when a task that fits nowhere now will fit, None if that can't be said.
 
-    taken: the reservations that there are, by row; a node holds at most one.
+    taken: the rows with a reservation; a node holds at most one. ends: of what runs, as of `now`.
     """
-    found: Reservation | None = None
-    best: tuple[float, float, int] | None = None
-    for row in np.flatnonzero(_could_ever_fit(task.shape, work)):
-        if row in taken:
-            continue
-        at, free = _first_fit(task.shape, work, int(row), now)
-        if at == NEVER and not is_aged:
-            continue
-        key = (at, _shortage(task.shape, work, int(row)), int(row))
-        if best is None or key < best:
-            spare = {name: amount - dict(task.shape.requests).get(name, 0) for name, amount in free.items()}
-            best, found = key, Reservation(task, int(row), at, spare if at < NEVER else {})
-    return found
+    could = _could_ever_fit(task.shape, work)
+    could[list(taken)] = False
+    at = _first_fits(task.shape, work, ends, now)
+    rows = np.flatnonzero(could if is_aged else could & (at < NEVER))
+    if not rows.size:
+        return None
+    best = int(rows[np.lexsort((_shortages(task.shape, work)[rows], at[rows]))[0]])
+    free = _free_at(task.shape, work, best, now)
+    spare = {name: amount - task.shape.asks(name) for name, amount in free.items()}
+    return Reservation(task, best, float(at[best]), spare if at[best] < NEVER else {})
 
 
-def _could_ever_fit(shape: Shape, work: Work) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _could_ever_fit(shape: Shape, work: Work) -> Bools:
     fits = allowed(shape.place, work.fleet).copy()
     for name, asked in shape.requests:
         index = work.fleet.resources.get(name)
@@ -73,24 +71,37 @@ def _could_ever_fit(shape: Shape, work: Work) -> np.ndarray[tuple[int, ...], np.
             fits &= work.allocatable[index] >= asked if index is not None else False
     for each in FILTERS:
         if each is not fits_resources:
-            for check in each(shape, work):
+            for check in each(shape, work, EVERY_ROW):
                 fits &= ~check.fails
     return fits
 
 
-def _first_fit(shape: Shape, work: Work, row: int, now: float) -> tuple[float, dict[str, int]]:
-    """Return when a shape fits on a row as what runs there ends, and what is free then."""
+def _first_fits(shape: Shape, work: Work, ends: Ends, now: float) -> Floats:
+    """Return by row when a shape fits as what runs there ends: now, at one of the ends, or never."""
+    fits_now = np.ones(work.fleet.size, np.bool_)
+    fits_then = np.ones(ends.rows.shape[0], np.bool_)
+    for name, asked in shape.requests:
+        index = work.fleet.resources.get(name)
+        if asked and index is not None:
+            short = asked - work.free[index]
+            fits_now &= short <= 0
+            fits_then &= short[ends.rows] <= ends.freed.get(name, 0)
+    at = np.full(work.fleet.size, NEVER)
+    rows, first = np.unique(ends.rows[fits_then], return_index=True)
+    at[rows] = ends.at[fits_then][first]
+    at[fits_now] = now
+    return at
+
+
+def _free_at(shape: Shape, work: Work, row: int, now: float) -> dict[str, int]:
+    """Return what is free on a row when the shape first fits there."""
     free = {name: int(work.free[index, row]) for name, index in work.fleet.resources.items()}
-    at = now
     for end, task in ends_on(work.fleet, row, now):
-        if _fits(shape, free):
-            return at, free
-        if end == NEVER:
-            return NEVER, free
-        at = max(now, end)
+        if end == NEVER or _fits(shape, free):
+            break
         for name, amount in task.requests:
             free[name] = free.get(name, 0) + amount
-    return (at, free) if _fits(shape, free) else (NEVER, free)
+    return free
 
 
 def ends_on(fleet: Fleet, row: int, now: float) -> list[tuple[float, Standing]]:
@@ -112,10 +123,10 @@ def _fits(shape: Shape, free: dict[str, int]) -> bool:
     return all(free.get(name, 0) >= amount for name, amount in shape.requests if amount)
 
 
-def _shortage(shape: Shape, work: Work, row: int) -> float:
-    """Return the largest share of a request that is missing on a row."""
-    shares = [0.0]
+def _shortages(shape: Shape, work: Work) -> Floats:
+    """Return by row the largest share of a request that is missing."""
+    shares = np.zeros(work.fleet.size)
     for name, asked in shape.requests:
-        if asked:
-            shares.append((asked - int(work.free[work.fleet.resources[name], row])) / asked)
-    return max(shares)
+        if asked and name in work.fleet.resources:
+            np.maximum(shares, (asked - work.free[work.fleet.resources[name]]) / asked, out=shares)
+    return shares

@@ -1,6 +1,7 @@
 """Columns over the rows of nodes: numpy arrays that grow, and what is derived of a node's labels, made on demand."""
 
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,10 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 K = TypeVar("K")
+V = TypeVar("V")
 
 ABSENT = -1
+EVERY_ROW = slice(None)
 
 
 def grown(array: NDArray[np.generic], rows: int) -> NDArray[np.generic]:
@@ -40,3 +43,29 @@ class Codebook:
     def find(self, value: str) -> int:
         """Return the number of a value, ABSENT if no node has it."""
         return self._codes.get(value, ABSENT)
+
+
+class Memo(Generic[K, V]):
+    """What was made of a key, for one cycle. A key is known by identity first: nested values take long to hash.
+
+    Each key that was asked for is kept, so that no other object gets its id.
+    """
+
+    def __init__(self, make: Callable[[K], V]) -> None:
+        self._make = make
+        self._same: dict[int, tuple[K, V]] = {}
+        self._equal: dict[K, V] = {}
+
+    def of(self, key: K) -> V:
+        same = self._same.get(id(key))
+        if same is not None:
+            return same[1]
+        try:
+            value = self._equal[key]
+        except KeyError:
+            value = self._equal[key] = self._make(key)
+        self._same[id(key)] = key, value
+        return value
+
+    def items(self) -> Iterable[tuple[K, V]]:
+        return self._equal.items()

@@ -42,6 +42,8 @@ class Account:
 
     def over_limit(self, requests: Requests) -> tuple[str, int] | None:
         """Return the first resource of which one more task would pass the limit, and by how much."""
+        if not self.rule.limit:
+            return None
         for name, amount in requests:
             most = self.rule.limit.get(name)
             if amount and most is not None and self.used.get(name, 0) + amount > most:
@@ -50,6 +52,8 @@ class Account:
 
     def is_guaranteed(self, requests: Requests) -> bool:
         """Say whether all that a task asks of what is guaranteed stays within the guarantee."""
+        if not self.rule.guarantee:
+            return False
         named = [(name, amount) for name, amount in requests if amount and name in self.rule.guarantee]
         return bool(named) and all(
             self.used.get(name, 0) + amount <= self.rule.guarantee[name] for name, amount in named
@@ -63,15 +67,13 @@ class Account:
 
 def dominant(used: Amounts, capacity: Amounts) -> tuple[str, float]:
     """Return the resource of which `used` is the largest share of the cluster, and that share, 0 to 1."""
-    shares = [
-        (amount / capacity[name], name)
-        for name, amount in used.items()
-        if amount > 0 and capacity.get(name, 0) > 0
-    ]
-    if not shares:
-        return "", 0.0
-    share, name = max(shares, key=lambda each: (each[0], each[1]))
-    return name, share
+    largest, resource = 0.0, ""
+    for name, amount in used.items():
+        if amount > 0 and (whole := capacity.get(name, 0)) > 0:
+            share = amount / whole
+            if share > largest or (share == largest and name > resource):
+                largest, resource = share, name
+    return resource, largest
 
 
 def weighted_share(account: Account, capacity: Amounts) -> float:

@@ -1,4 +1,4 @@
-"""Filters: each yields what can be in the way of a shape, as a column over all nodes.
+"""Filters: each yields what can be in the way of a shape, as a column over all nodes, or over some rows.
 
 They run in the order of `FILTERS`; the first that fails is the node's reason, so that counts by reason add up to
 the number of nodes. What doesn't depend on what runs (`PLACE_FILTERS`) is kept for all shapes that ask the same.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controller.scheduler.columns import ABSENT, Bools, Ints
+from controller.scheduler.columns import ABSENT, EVERY_ROW, Bools, Ints
 from controller.scheduler.fleet import PROTOCOLS, Fleet
 from controller.scheduler.reasons import Code
 from controller.scheduler.shape import NODE, Expression, NodeTerm, Place, Shape, TaskTerm
@@ -31,7 +31,7 @@ class Check:
 
 
 PlaceFilter = Callable[[Place, Fleet], Iterator[Check]]
-Filter = Callable[[Shape, Work], Iterator[Check]]
+Filter = Callable[[Shape, Work, slice], Iterator[Check]]
 
 
 # What depends on the node alone
@@ -138,16 +138,16 @@ PLACE_FILTERS: tuple[PlaceFilter, ...] = (
 # What depends on what runs
 
 
-def fits_resources(shape: Shape, work: Work) -> Iterator[Check]:
+def fits_resources(shape: Shape, work: Work, rows: slice) -> Iterator[Check]:
     """Integers only: millicores, bytes, counts. Of devices no more are free than there are free ids."""
     for name, asked in shape.requests:
         index = work.fleet.resources.get(name)
-        free = work.free[index] if index is not None else np.zeros(work.fleet.size, np.int64)
+        free = work.free[index, rows] if index is not None else np.zeros(work.fleet.size, np.int64)[rows]
         if asked:
             yield Check(free < asked, Code.INSUFFICIENT, resource=name, short_by=asked - free)
 
 
-def has_ports(shape: Shape, work: Work) -> Iterator[Check]:
+def has_ports(shape: Shape, work: Work, rows: slice) -> Iterator[Check]:
     """Ports that are asked for are free, and enough others for those that are allotted."""
     if not shape.ports:
         return
@@ -155,7 +155,7 @@ def has_ports(shape: Shape, work: Work) -> Iterator[Check]:
         if ask.host_port is not None:
             taken = np.zeros(work.fleet.size, np.bool_)
             taken[list(work.holders(ask.protocol, ask.host_port))] = True
-            yield Check(taken, Code.PORT_TAKEN, str(ask.host_port))
+            yield Check(taken[rows], Code.PORT_TAKEN, str(ask.host_port))
     for index, protocol in enumerate(PROTOCOLS):
         wanted = sum(1 for ask in shape.ports if ask.protocol == protocol and ask.host_port is None)
         if wanted:
@@ -163,7 +163,7 @@ def has_ports(shape: Shape, work: Work) -> Iterator[Check]:
             free = work.ports_free[index]
             if fixed:
                 free = free - _in_range(fixed, work)
-            yield Check(free < wanted, Code.NO_FREE_PORT, protocol)
+            yield Check((free < wanted)[rows], Code.NO_FREE_PORT, protocol)
 
 
 def _in_range(ports: list[int], work: Work) -> Ints:
@@ -172,50 +172,49 @@ def _in_range(ports: list[int], work: Work) -> Ints:
     return np.array([sum(low <= port <= high for port in ports) for low, high in ranges], np.int64)
 
 
-def keeps_apart(shape: Shape, work: Work) -> Iterator[Check]:
+def keeps_apart(shape: Shape, work: Work, rows: slice) -> Iterator[Check]:
     """Caps and anti-affinities of its own, and the anti-affinities of those who are there."""
     for term in shape.company.repels:
-        yield Check(work.count(term).around() > 0, Code.ANTI_AFFINITY, _told(term))
+        yield Check(work.count(term).around(rows) > 0, Code.ANTI_AFFINITY, _told(term))
     for cap in shape.company.caps:
         count = work.count(cap.term)
-        yield Check(count.around() >= cap.most, Code.TOO_MANY_THERE, _told(cap.term))
+        yield Check(count.around(rows) >= cap.most, Code.TOO_MANY_THERE, _told(cap.term))
         if cap.needs_label and cap.term.topology != NODE:
-            yield Check(count.domains == ABSENT, Code.LABEL_MISSING, cap.term.topology)
+            yield Check(count.domains[rows] == ABSENT, Code.LABEL_MISSING, cap.term.topology)
     for term, holders in work.repelling(shape.labels).items():
-        yield Check(holders.around() > 0, Code.REPELLED, _told(term))
+        yield Check(holders.around(rows) > 0, Code.REPELLED, _told(term))
 
 
-def keeps_near(shape: Shape, work: Work) -> Iterator[Check]:
+def keeps_near(shape: Shape, work: Work, rows: slice) -> Iterator[Check]:
     """Where none of them is anywhere, the first of a group that is near to itself may begin."""
     for term in shape.company.near:
         count = work.count(term)
         if term.matches(shape.labels) and not count.by_row.any():
-            yield Check(count.domains == ABSENT, Code.LABEL_MISSING, term.topology)
+            yield Check(count.domains[rows] == ABSENT, Code.LABEL_MISSING, term.topology)
         else:
-            yield Check(count.around() == 0, Code.NOBODY_NEAR, _told(term))
+            yield Check(count.around(rows) == 0, Code.NOBODY_NEAR, _told(term))
 
 
-def keeps_skew(shape: Shape, work: Work) -> Iterator[Check]:
+def keeps_skew(shape: Shape, work: Work, rows: slice) -> Iterator[Check]:
     """Only domains with a node that the task may go to count for the least."""
     for spread in shape.company.spreads:
         if spread.is_hard:
             count = work.count(spread.term)
-            yield Check(count.domains == ABSENT, Code.LABEL_MISSING, spread.term.topology)
+            is_outside = count.domains[rows] == ABSENT
+            yield Check(is_outside, Code.LABEL_MISSING, spread.term.topology)
             own = int(spread.term.matches(shape.labels))
-            too_many = (
-                count.around() + own - least_in(count, allowed(shape.place, work.fleet)) > spread.max_skew
-            )
-            yield Check(too_many & (count.domains != ABSENT), Code.SKEWED, _told(spread.term))
+            most = spread.max_skew - own + _least_in_reach(spread.term.topology, count, shape.place, work)
+            yield Check((count.around(rows) > most) & ~is_outside, Code.SKEWED, _told(spread.term))
 
 
-def least_in(count: TermCount, rows: Bools) -> int:
-    """Return the smallest number in any domain that one of the rows is in."""
-    inside = count.domains[rows & (count.domains != ABSENT)]
-    if not inside.size:
-        return 0
-    seen = np.zeros(count.by_domain.shape[0], np.bool_)
-    seen[inside] = True
-    return int(count.by_domain[seen].min())
+def _least_in_reach(topology: str, count: TermCount, place: Place, work: Work) -> int:
+    """Return the smallest number in any domain with a node that a place admits; which they are stays for a cycle."""
+    known = work.reach.of(place)
+    reach = known.get(topology)
+    if reach is None:
+        inside = count.domains[allowed(place, work.fleet) & (count.domains != ABSENT)]
+        reach = known[topology] = np.unique(inside)
+    return int(count.by_domain[reach].min()) if reach.size else 0
 
 
 def _told(term: TaskTerm) -> str:
@@ -243,4 +242,4 @@ def checks(shape: Shape, work: Work) -> Iterator[Check]:
     for place_filter in PLACE_FILTERS:
         yield from place_filter(shape.place, work.fleet)
     for each in FILTERS:
-        yield from each(shape, work)
+        yield from each(shape, work, EVERY_ROW)

@@ -3,12 +3,15 @@
 One owner: the live side puts changed nodes and tasks in between two cycles. A cycle reads, and works on `Work`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.scheduler.columns import ABSENT, Bools, Codebook, Codes, Floats, Ints, grown
+from controller.scheduler.crowd import Crowd
 from controller.scheduler.node_view import NodeView, Standing
 from controller.scheduler.shape import NODE, Labels, Place, TaskTerm
 from schemas.node import Taint
@@ -40,10 +43,13 @@ class Fleet:
         self.image_holders: dict[str, set[int]] = {}
         self.devices: set[str] = set()  # resources of which some node has ids
         self.standing: dict[str, Standing] = {}
+        self.crowd = Crowd()  # the same as columns
         self.on_row: dict[int, dict[str, Standing]] = {}
         self.allowed: dict[Place, Bools] = {}  # kept by filters.allowed, emptied when a node changes
         self.preferred: dict[Place, Floats | None] = {}  # kept by scores.preference, likewise
         self._labels: dict[str, tuple[Codebook, Codes]] = {}
+        self._names: NDArray[np.object_] | None = None
+        self._ties: dict[int, Ints] = {}  # of one seed
         self._vacant: list[int] = []
         self._groups: dict[Labels, dict[int, int]] = {}  # tasks of equal labels -> row -> how many
         self._repelling: dict[TaskTerm, dict[int, int]] = {}
@@ -63,6 +69,20 @@ class Fleet:
     def names(self) -> Iterator[str]:
         return (view.name for view in self.views if view is not None)
 
+    def names_of(self, rows: Ints) -> tuple[str, ...]:
+        if self._names is None:
+            self._names = np.array([view.name if view else "" for view in self.views], np.object_)
+        return tuple(self._names[rows])
+
+    def ties(self, seed: int) -> Ints:
+        """Return by row who goes first among equally good nodes, the lower; for each seed another order."""
+        known = self._ties.get(seed)
+        if known is None:
+            names = (view.name if view else "" for view in self.views)
+            known = np.array([zlib.crc32(f"{seed}/{name}".encode()) for name in names], np.int64)
+            self._ties = {seed: known}
+        return known
+
     def view(self, row: int) -> NodeView:
         found = self.views[row]
         assert found is not None, "the row of a node that is gone"
@@ -76,6 +96,7 @@ class Fleet:
         if row is None:
             row = self.row_of[node.name] = self._vacant.pop() if self._vacant else self._new_row()
             before = None
+            self._names, self._ties = None, {}
         else:
             before = self.views[row]
         self.views[row] = node
@@ -182,6 +203,7 @@ class Fleet:
             return
         self.standing[task.uid] = task
         self.on_row.setdefault(row, {})[task.uid] = task
+        self.crowd.put(task, row)
         self._count(row, task, +1)
 
     def remove_task(self, uid: str) -> None:
@@ -190,6 +212,7 @@ class Fleet:
             return
         row = self.row_of[task.node]
         del self.on_row[row][uid]
+        self.crowd.remove(uid)
         self._count(row, task, -1)
 
     def _count(self, row: int, task: Standing, sign: int) -> None:
@@ -205,9 +228,16 @@ class Fleet:
                 counts[list(rows)] += list(rows.values())
         return counts
 
-    def repelling(self, labels: Labels) -> Mapping[TaskTerm, Mapping[int, int]]:
-        """Return the anti-affinities of standing tasks that such a task would meet, each with its holders by row."""
-        return {term: rows for term, rows in self._repelling.items() if term.matches(labels)}
+    def repelling(self, labels: Labels) -> list[TaskTerm]:
+        """Return the anti-affinities of standing tasks that a task with these labels would meet."""
+        return [term for term in self._repelling if term.matches(labels)]
+
+    def holders_of(self, term: TaskTerm) -> Ints:
+        """Return how many standing tasks have such an anti-affinity, by row."""
+        rows = self._repelling.get(term, {})
+        counts = np.zeros(self.size, np.int64)
+        counts[list(rows)] = list(rows.values())
+        return counts
 
     def capacity(self) -> dict[str, int]:
         """Return the sums of what the nodes have to give."""

@@ -7,6 +7,11 @@ from controller.scheduler.fairness import Account, Amounts, QueueRule, accounts_
 from controller.scheduler.order import in_order
 from controller.scheduler.snapshot import Snapshot, TaskView
 
+LONGEST_RUN = 500
+"""Tasks of one turn: what is put back, when the first that is left preempts, costs no more than that."""
+
+GangKey = tuple[str, str, str]  # queue, namespace, name
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -33,6 +38,11 @@ class Line:
         for name, tasks in waiting.items():
             account = self.accounts.setdefault(name, Account(QueueRule(name)))
             self._waiting[name] = in_order(tasks, account.rule, now)[::-1]  # the next one last
+        self._gangs: dict[GangKey, list[TaskView]] = {}  # in order
+        for tasks in self._waiting.values():
+            for task in reversed(tasks):
+                if task.gang is not None:
+                    self._gangs.setdefault(_gang_key(task), []).append(task)
         self._heap = [self._key(name) for name in self._waiting]
         heapq.heapify(self._heap)
 
@@ -41,31 +51,44 @@ class Line:
         while self._heap:
             key = heapq.heappop(self._heap)
             name = key[-1]
-            waiting = self._waiting[name]
+            waiting = self._trimmed(name)
             if not waiting:
                 continue
             if key != self._key(name):
                 heapq.heappush(self._heap, self._key(name))
                 continue
-            return Turn(self.accounts[name], self._gang(waiting) if waiting[-1].gang else self._run(name))
+            if (
+                waiting[-1].gang is not None
+            ):  # a gang goes when its first member does, wherever the others are
+                return Turn(self.accounts[name], tuple(self._gangs.pop(_gang_key(waiting[-1]))))
+            return Turn(self.accounts[name], self._run(name))
         return None
+
+    def _trimmed(self, name: str) -> list[TaskView]:
+        """Return who waits in a queue, the next one last; members of gangs that had their turn are dropped there."""
+        waiting = self._waiting[name]
+        while waiting and waiting[-1].gang is not None and _gang_key(waiting[-1]) not in self._gangs:
+            waiting.pop()
+        return waiting
 
     def put_back(self, turn: Turn, count: int) -> None:
         """Put the last `count` tasks of a turn back, and the queue into the line again."""
         name = turn.account.rule.name
         self._waiting[name].extend(turn.tasks[len(turn.tasks) - count :][::-1])
-        if self._waiting[name]:
+        if self._trimmed(name):
             heapq.heappush(self._heap, self._key(name))
 
     def rest(self, turn: Turn) -> tuple[TaskView, ...]:
         """Take all that still wait in the queue of a turn out of the line, and return them in their order."""
         waiting = self._waiting[turn.account.rule.name]
-        found = tuple(reversed(waiting))
+        found = tuple(
+            task for task in reversed(waiting) if task.gang is None or _gang_key(task) in self._gangs
+        )
         waiting.clear()
         return found
 
     def _key(self, name: str) -> tuple[int, float, str]:
-        waiting = self._waiting[name]
+        waiting = self._trimmed(name)
         requests = waiting[-1].shape.requests if waiting else ()
         return turn_key(self.accounts[name], requests, self._capacity)
 
@@ -73,27 +96,27 @@ class Line:
         """Take equal tasks from the end for as long as it stays the queue's turn."""
         waiting, account = self._waiting[name], self.accounts[name]
         run = [waiting.pop()]
-        if not is_groupable(run[0]):
+        if not is_groupable(run[0]) or not waiting or not is_equal(waiting[-1], run[0]):
             return tuple(run)
         trial = Account(account.rule, dict(account.used))
         other = self._heap[0] if self._heap else None
-        while waiting and is_groupable(waiting[-1]) and waiting[-1].shape == run[0].shape:
+        while waiting and len(run) < LONGEST_RUN and is_equal(waiting[-1], run[0]):
             trial.take(run[0].shape.requests)
             if other is not None and turn_key(trial, run[0].shape.requests, self._capacity) > other:
                 break
             run.append(waiting.pop())
         return tuple(run)
 
-    @staticmethod
-    def _gang(waiting: list[TaskView]) -> tuple[TaskView, ...]:
-        """Take all members, wherever they are in the line: a gang goes when its first member does."""
-        name = waiting[-1].gang.name if waiting[-1].gang else ""
-        namespace = waiting[-1].ref.namespace
-        members = [t for t in waiting if t.gang and t.gang.name == name and t.ref.namespace == namespace]
-        waiting[:] = [task for task in waiting if task not in members]
-        return tuple(reversed(members))
-
 
 def is_groupable(task: TaskView) -> bool:
     """Say whether nothing but its shape decides where a task goes."""
     return not (task.previous_node or task.ending_on or task.failed_on or task.gang)
+
+
+def is_equal(task: TaskView, other: TaskView) -> bool:
+    """Say whether one task is to the scheduler what another one that is groupable is."""
+    return (task.shape is other.shape or task.shape == other.shape) and is_groupable(task)
+
+
+def _gang_key(task: TaskView) -> GangKey:
+    return task.queue, task.ref.namespace, task.gang.name if task.gang is not None else ""

@@ -1,19 +1,95 @@
 """Placing: of the nodes that fit, the best. One task at a time, or a run of equal ones at once."""
 
 import heapq
-import zlib
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
 
-from controller.scheduler.columns import Bools, Floats, Ints
+from controller.scheduler.columns import EVERY_ROW, Bools, Floats, Ints, Memo
 from controller.scheduler.filters import FILTERS, allowed, fits_resources
-from controller.scheduler.scores import EVERY_ROW, Strategy, score
-from controller.scheduler.shape import ALONE, Shape
-from controller.scheduler.work import Taken, Work
+from controller.scheduler.scores import Strategy, locality, preference, prefers_company, score, total_of
+from controller.scheduler.shape import ALONE, Shape, TaskTerm
+from controller.scheduler.work import Taken, TermCount, Work
 
-WINDOW = 1000  # nodes that are looked at for one task, as long as one of them fits
+WINDOW = 1000
+"""Nodes that are looked at for one task, as long as one of them fits. Kubernetes looks at as many of 10,000 nodes
+(percentageOfNodesToScore, 5 % at least, rounds to 500 and more); a cluster that is not larger is always seen whole."""
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """A shape as the columns of one cycle see it: what is needed for each of its tasks, worked out once.
+
+    amounts: (index of the resource, amount), None for a resource that no node has. watched: counts that decide where
+    it fits. repellers: whose anti-affinity it meets. preferred, local: what of its score stays the same.
+    is_choosy: it prefers some nodes for more than their room, so that the best may be anywhere.
+    out_at: the `stamp` at which it fitted nowhere, -1 for never.
+    """
+
+    shape: Shape
+    work: Work
+    allowed: Bools
+    amounts: tuple[tuple[int | None, int], ...]
+    watched: tuple[TermCount, ...]
+    repellers: dict[TaskTerm, TermCount]
+    preferred: Floats | None
+    local: Floats | None
+    is_plain: bool
+    is_choosy: bool
+    out_at: int = -1
+
+    def stamp(self) -> int:
+        """Return a number that differs when somebody it looks at came or went, or anything was given back.
+
+        As long as it is the same, there is only less room: who fitted nowhere fits nowhere still.
+        """
+        came = self.work.given_back + len(self.repellers)
+        for count in self.watched:
+            came += count.moves
+        for count in self.repellers.values():
+            came += count.moves
+        return came
+
+    def fits(self, rows: slice = EVERY_ROW) -> Bools:
+        """Return which of the rows fit; the caller's own array."""
+        fits = self.allowed[rows].copy()
+        for index, amount in self.amounts:
+            if index is None:
+                fits[:] = False
+            else:
+                fits &= self.work.free[index, rows] >= amount
+        if self.is_plain and not self.repellers:
+            return fits
+        for each in FILTERS:
+            if each is not fits_resources:
+                for check in each(self.shape, self.work, rows):
+                    fits &= ~check.fails
+        return fits
+
+    def scores(self, strategy: Strategy, rows: slice = EVERY_ROW) -> Floats:
+        """Return the score of each of the rows; the caller's own array."""
+        return total_of(self.shape, self.work, strategy, rows, self.preferred, self.local)
+
+
+def ask_of(shape: Shape, work: Work) -> Ask:
+    company, fleet = shape.company, work.fleet
+    hard = (spread.term for spread in company.spreads if spread.is_hard)
+    terms = (*company.near, *company.repels, *(cap.term for cap in company.caps), *hard)
+    preferred, local = preference(shape.place, work), locality(shape, work)
+    return Ask(
+        shape,
+        work,
+        allowed(shape.place, fleet),
+        tuple((fleet.resources.get(name), amount) for name, amount in shape.requests if amount),
+        tuple(work.count(term) for term in terms),
+        work.repelling(shape.labels),
+        preferred,
+        local,
+        is_plain(shape),
+        preferred is not None or local is not None or prefers_company(shape),
+    )
 
 
 class Placer:
@@ -21,52 +97,63 @@ class Placer:
 
     def __init__(self, work: Work, seed: int) -> None:
         self._work = work
-        self._ties: Ints = np.array(
-            [zlib.crc32(f"{seed}/{view.name if view else ''}".encode()) for view in work.fleet.views],
-            np.int64,
-        )
+        self._ties = work.fleet.ties(seed)
+        self._asks: Memo[Shape, Ask] = Memo(lambda shape: ask_of(shape, work))
         self._start = 0  # of the window: where the last task was placed
+
+    def ask(self, shape: Shape) -> Ask:
+        return self._asks.of(shape)
 
     def best(self, shape: Shape, strategy: Strategy, without: Collection[int] = ()) -> int | None:
         """Return the row of the best node that fits, None if none does."""
+        ask = self._asks.of(shape)
+        stamp = ask.stamp()
+        if ask.out_at == stamp:
+            return None
+        row = self._search(ask, strategy, without)
+        if row is None and not without:
+            ask.out_at = stamp
+        return row
+
+    def _search(self, ask: Ask, strategy: Strategy, without: Collection[int]) -> int | None:
+        """Look at one window after the other; who is choosy, and a small cluster, at all nodes at once."""
         size = self._work.fleet.size
-        if size <= WINDOW or not is_plain(shape):
-            return self._best_of(shape, strategy, EVERY_ROW, without)
+        if size <= WINDOW or ask.is_choosy:
+            return self._best_of(ask, strategy, EVERY_ROW, without)
         for offset in range(0, size + WINDOW, WINDOW):
             first = (self._start + offset) % size
-            found = self._best_of(shape, strategy, slice(first, first + WINDOW), without)
+            found = self._best_of(ask, strategy, slice(first, first + WINDOW), without)
             if found is not None:
                 self._start = first if strategy == "binpack" else (first + WINDOW) % size
                 return found
         return None
 
-    def _best_of(self, shape: Shape, strategy: Strategy, rows: slice, without: Collection[int]) -> int | None:
-        fits = fitting(shape, self._work, rows)
+    def _best_of(self, ask: Ask, strategy: Strategy, rows: slice, without: Collection[int]) -> int | None:
+        fits = ask.fits(rows)
         first = rows.start or 0
         for row in without:
             if 0 <= row - first < fits.shape[0]:
                 fits[row - first] = False
         if not fits.any():
             return None
-        scores = score(shape, self._work, strategy, rows)
-        scores[~fits] = -np.inf
-        return first + self._of_equals(scores, self._ties[rows])
-
-    @staticmethod
-    def _of_equals(scores: Floats, ties: Ints) -> int:
-        best = np.flatnonzero(scores == scores.max())
-        return int(best[0] if best.size == 1 else best[ties[best].argmin()])
+        scores = np.where(fits, ask.scores(strategy, rows), -np.inf)
+        best = (scores == scores[scores.argmax()]).nonzero()[0]
+        return first + int(best[0] if best.size == 1 else best[self._ties[rows][best].argmin()])
 
     def run(self, shape: Shape, strategy: Strategy, most: int) -> Iterator[Taken]:
         """Place up to `most` equal tasks, each on the best node, until none fits.
 
         What one placement changes for a plain shape is its own node only, so only that one is scored again: the
-        result is that of placing one by one.
+        result is that of placing one by one. For a few tasks that is quicker.
         """
-        if is_plain(shape) and self._work.fleet.devices.isdisjoint(
-            name for name, asked in shape.requests if asked
+        size, devices = self._work.fleet.size, self._work.fleet.devices
+        is_long = most * min(size, WINDOW) > size
+        if (
+            is_long
+            and is_plain(shape)
+            and devices.isdisjoint(name for name, asked in shape.requests if asked)
         ):
-            yield from self._fill(shape, strategy, most)
+            yield from self._fill(self._asks.of(shape), strategy, most)
             return
         for _ in range(most):
             row = self.best(shape, strategy)
@@ -74,39 +161,40 @@ class Placer:
                 return
             yield self._work.take(row, shape)
 
-    def _fill(self, shape: Shape, strategy: Strategy, most: int) -> Iterator[Taken]:
-        rooms = self._rooms(shape, most)
+    def _fill(self, ask: Ask, strategy: Strategy, most: int) -> Iterator[Taken]:
+        rooms = self._rooms(ask, most)
         rows = np.flatnonzero(rooms)
         if strategy == "binpack":
-            yield from self._fill_up(shape, rows, rooms, most)
+            yield from self._fill_up(ask, rows, rooms, most)
         else:
-            yield from self._fill_by_turns(shape, strategy, rows, rooms, most)
+            yield from self._fill_by_turns(ask, strategy, rows, rooms, most)
 
-    def _rooms(self, shape: Shape, most: int) -> Ints:
+    def _rooms(self, ask: Ask, most: int) -> Ints:
         """Return how many of a plain shape fit on each row, at most `most`."""
-        rooms: Ints = np.where(fitting(shape, self._work), most, 0)
-        for name, asked in shape.requests:
-            if asked and name in self._work.fleet.resources:
-                np.minimum(rooms, self._work.free[self._work.fleet.resources[name]] // asked, out=rooms)
+        rooms: Ints = np.where(ask.fits(), most, 0)
+        for index, asked in ask.amounts:
+            if index is not None:
+                np.minimum(rooms, self._work.free[index] // asked, out=rooms)
         return np.maximum(rooms, 0, out=rooms)
 
-    def _fill_up(self, shape: Shape, rows: Ints, rooms: Ints, most: int) -> Iterator[Taken]:
+    def _fill_up(self, ask: Ask, rows: Ints, rooms: Ints, most: int) -> Iterator[Taken]:
         """The best node stays the best while it fills up, so the nodes are filled one after the other."""
-        scores = score(shape, self._work, "binpack")[rows]
+        scores = ask.scores("binpack")[rows]
         for row in rows[np.lexsort((self._ties[rows], -scores))]:
             count = min(most, int(rooms[row]))
-            yield from repeat(self._work.take_equal(int(row), shape, count), count)
+            yield from repeat(self._work.take_equal(int(row), ask.shape, count), count)
             most -= count
             if not most:
                 return
 
     def _fill_by_turns(
-        self, shape: Shape, strategy: Strategy, rows: Ints, rooms: Ints, most: int
+        self, ask: Ask, strategy: Strategy, rows: Ints, rooms: Ints, most: int
     ) -> Iterator[Taken]:
         """Each node gets worse with each task: a heap of what the next task would score on each."""
-        work, ties = self._work, self._ties
-        levels = [score(shape, work, strategy)]
-        heap = [(-float(levels[0][row]), int(ties[row]), int(row), 0) for row in rows]
+        work, shape, ties = self._work, ask.shape, self._ties
+        levels = [ask.scores(strategy)]
+        firsts = (-levels[0][rows]).tolist(), ties[rows].tolist(), rows.tolist()
+        heap = list(zip(*firsts, repeat(0)))
         heapq.heapify(heap)
         counts: dict[int, int] = {}
         found: list[int] = []
@@ -131,17 +219,4 @@ def is_plain(shape: Shape) -> bool:
 
 def fitting(shape: Shape, work: Work, rows: slice = EVERY_ROW) -> Bools:
     """Return which of the rows fit."""
-    fits = allowed(shape.place, work.fleet)[rows].copy()
-    for name, asked in shape.requests:
-        index = work.fleet.resources.get(name)
-        if not asked:
-            continue  # of it even a node that shrank below what is bound has enough
-        if index is not None:
-            fits &= work.free[index, rows] >= asked
-        else:
-            fits[:] = False
-    for each in FILTERS:
-        if each is not fits_resources:
-            for check in each(shape, work):
-                fits &= ~check.fails[rows]
-    return fits
+    return ask_of(shape, work).fits(rows)

@@ -5,12 +5,13 @@ its queue, those of borrowers. There is no cycle: a task that was taken for its 
 that was reclaimed was not within a guarantee, so neither can take its place back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from controller.scheduler.columns import Bools, Ints
+from controller.scheduler.columns import ABSENT, EVERY_ROW, Bools, Ints
+from controller.scheduler.crowd import NOWHERE
 from controller.scheduler.fairness import Account
 from controller.scheduler.filters import FILTERS, allowed, fits_resources
 from controller.scheduler.node_view import Standing
@@ -30,6 +31,15 @@ class Preemption:
     victims: tuple[Standing, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """Who may be taken is the same for all tasks of one key. reclaimed: resources, empty for the own queue only."""
+
+    queue: str
+    priority: int
+    reclaimed: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Preemptor:
     """What was taken in this cycle: a victim is taken once, and its queue is charged no longer."""
@@ -37,8 +47,10 @@ class Preemptor:
     work: Work
     accounts: Mapping[str, Account]
     taken: set[str] = field(default_factory=set)
-    _ending: dict[str, dict[str, int]] | None = None  # queue -> what its tasks hold that are on their way out
-    _releasable: dict[tuple[str, int, bool], Ints] = field(default_factory=dict)
+    _ending: dict[str, Ints] | None = (
+        None  # resource -> what the tasks of each queue hold that are on their way out
+    )
+    _releasable: dict[_Key, dict[str, Ints]] = field(default_factory=dict)
 
     def find(self, task: TaskView, now: float) -> Preemption | None:
         """Return the cheapest preemption that makes room for a task, None if there is none."""
@@ -56,10 +68,15 @@ class Preemptor:
 
     def take(self, preemption: Preemption) -> None:
         """Count its victims as taken; their room is the preemptor's when they have ended."""
-        self._releasable.clear()
         for victim in preemption.victims:
             self.taken.add(victim.uid)
             self.accounts[victim.queue].take(victim.requests, -1)
+        self._releasable = {key: sums for key, sums in self._releasable.items() if not key.reclaimed}
+        for key, sums in self._releasable.items():
+            for victim in preemption.victims:
+                if victim.queue == key.queue and victim.priority < key.priority:
+                    for name, amount in victim.requests:
+                        sums[name][preemption.row] -= amount
 
     def may_take(self, task: TaskView, standing: Standing, *, reclaims: bool) -> bool:
         """Say whether one task may be taken for another."""
@@ -67,52 +84,57 @@ class Preemptor:
             return False
         if standing.queue == task.queue:
             return standing.priority < task.priority
-        return reclaims and self._is_borrowed(standing, task.shape)
+        asked = (name for name, amount in task.shape.requests if amount)
+        return reclaims and self._is_borrowed(standing.queue, asked)
 
-    def _is_borrowed(self, standing: Standing, shape: Shape) -> bool:
-        """Say whether its queue holds more than its guarantee of something that is asked for."""
-        account = self.accounts.get(standing.queue)
+    def _is_borrowed(self, queue: str, asked: Iterable[str]) -> bool:
+        """Say whether a queue holds more than its guarantee of one of these resources."""
+        account = self.accounts.get(queue)
         if account is None:
             return True
-        borrowed, ending = account.borrowed(), self._ending_of(standing.queue)
-        return any(borrowed.get(name, 0) > ending.get(name, 0) for name, amount in shape.requests if amount)
+        borrowed, ending = account.borrowed(), self._ending_of(queue)
+        return any(borrowed.get(name, 0) > ending.get(name, 0) for name in asked)
 
     def _ending_of(self, queue: str) -> Mapping[str, int]:
         """Return what a queue will have given back in a moment: that is not there to be reclaimed once more."""
+        crowd = self.work.fleet.crowd
         if self._ending is None:
-            self._ending = {}
-            for each in self.work.fleet.standing.values():
-                if each.is_ending:
-                    _add(self._ending.setdefault(each.queue, {}), each, +1)
-        return self._ending.get(queue, {})
+            leaving = crowd.is_ending & (crowd.row != NOWHERE)
+            self._ending = crowd.sum_by(crowd.queue, leaving, len(crowd.queues.values))
+        code = crowd.queues.find(queue)
+        return {name: int(held[code]) for name, held in self._ending.items()} if code != ABSENT else {}
 
     def _candidates(self, task: TaskView, *, reclaims: bool) -> Bools:
         fits = allowed(task.shape.place, self.work.fleet).copy()
-        key = (task.queue, task.priority, reclaims)
+        reclaimed = tuple(name for name, asked in task.shape.requests if asked) if reclaims else ()
+        key = _Key(task.queue, task.priority, reclaimed)
         if key not in self._releasable:
-            self._releasable[key] = self._sum(task, reclaims=reclaims)
+            self._releasable[key] = self._sum(key)
         released = self._releasable[key]
+        if not released:
+            fits[:] = False
+            return fits
         for name, asked in task.shape.requests:
             index = self.work.fleet.resources.get(name)
             if asked:
-                fits &= self.work.free[index] + released[index] >= asked if index is not None else False
+                fits &= self.work.free[index] + released.get(name, 0) >= asked if index is not None else False
         if fits.any():
             for each in FILTERS:
                 if each is not fits_resources:
-                    for check in each(task.shape, self.work):
+                    for check in each(task.shape, self.work, EVERY_ROW):
                         fits &= ~check.fails
         return fits
 
-    def _sum(self, task: TaskView, *, reclaims: bool) -> Ints:
-        fleet = self.work.fleet
-        total = np.zeros_like(self.work.free)
-        for row, standing in fleet.on_row.items():
-            for each in standing.values():
-                if self.may_take(task, each, reclaims=reclaims):
-                    for name, amount in each.requests:
-                        if name in fleet.resources:
-                            total[fleet.resources[name], row] += amount
-        return total
+    def _sum(self, key: _Key) -> dict[str, Ints]:
+        """Return what those who may be taken hold: resource -> by row; empty if there is nobody."""
+        crowd, fleet = self.work.fleet.crowd, self.work.fleet
+        chosen = (crowd.queue == crowd.queues.find(key.queue)) & (crowd.priority < key.priority)
+        for code, queue in enumerate(crowd.queues.values):
+            if key.reclaimed and queue != key.queue and self._is_borrowed(queue, key.reclaimed):
+                chosen |= crowd.queue == code
+        chosen &= (crowd.row != NOWHERE) & ~crowd.is_ending & crowd.may_be_preempted
+        chosen[[crowd.slot_of[uid] for uid in self.taken]] = False
+        return crowd.sum_by(crowd.row, chosen, fleet.size) if chosen.any() else {}
 
     def _victims(self, task: TaskView, row: int, now: float, *, reclaims: bool) -> tuple[Standing, ...]:
         """Take the cheapest until it fits, then spare from the dearest on those that need not go."""

@@ -38,6 +38,11 @@ class Rejection:
     queue_detail: str = ""
 
     @property
+    def is_complete(self) -> bool:
+        """Say whether each node has its reason: otherwise the shape fits there, and the task was not let."""
+        return sum(group.count for group in self.groups) == self.nodes
+
+    @property
     def codes(self) -> frozenset[Code]:
         """Return all codes that keep it waiting; those of nodes count for nothing while its queue does."""
         if self.queue is not None:
@@ -53,7 +58,7 @@ def first_reasons(shape: Shape, work: Work) -> tuple[tuple[Group, Ints], ...]:
         rows = np.flatnonzero(left & check.fails)
         if rows.size:
             least = int(check.short_by[rows].min()) if check.short_by is not None else 0
-            names = tuple(work.fleet.view(int(row)).name for row in rows)
+            names = work.fleet.names_of(rows)
             found.append((Group(check.code, names, check.detail, check.resource, least), rows))
             left[rows] = False
     return tuple(found)

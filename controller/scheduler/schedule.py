@@ -15,12 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from controller.scheduler.backfill import Reservation, reserve
+from controller.scheduler.crowd import Ends
 from controller.scheduler.fairness import Account, QueueRule
 from controller.scheduler.filters import allowed
 from controller.scheduler.gang import lack_of
 from controller.scheduler.line import Line, Turn, is_groupable
 from controller.scheduler.order import is_aged
-from controller.scheduler.place import Placer, fitting
+from controller.scheduler.place import Ask, Placer
 from controller.scheduler.preempt import Preemption, Preemptor
 from controller.scheduler.reasons import Code
 from controller.scheduler.rejection import Rejection, rejection_of, with_left_out
@@ -110,10 +111,11 @@ class _Cycle:
         self.line = Line(snapshot, snapshot.fleet.capacity(), now)
         self._preemptor = Preemptor(self._work, self.line.accounts)
         self._kept: dict[int, Reservation] = {}
+        self._ends: Ends | None = None
         self._placed: list[Placed] = []
         self._rejected: list[Unschedulable] = []
         self._preemptions: list[Preemption] = []
-        self._rejections: dict[object, tuple[int, Rejection]] = {}
+        self._rejections: dict[Ask, tuple[int, int, Rejection]] = {}
         self._node_of = snapshot.nominated
         self._nominated = self._keep_nominated(snapshot)
 
@@ -202,12 +204,14 @@ class _Cycle:
 
     def _row_for(self, task: TaskView, account: Account) -> int | None:
         """Its previous node if that fits, else the best; where it just failed only if nothing else fits."""
+        strategy = self._strategy(task, account)
+        if is_groupable(task) and not self._kept:
+            return self._placer.best(task.shape, strategy)
         out = {self._fleet.row_of[name] for name in task.ending_on if name in self._fleet.row_of}
         out |= {row for row, kept in self._kept.items() if not kept.lets_pass(task, self._now)}
         previous = self._fleet.row_of.get(task.previous_node)
         if previous is not None and previous not in out and self._fits_on(previous, task):
             return previous
-        strategy = self._strategy(task, account)
         failed = {self._fleet.row_of[name] for name in task.failed_on if name in self._fleet.row_of}
         if failed - out:
             row = self._placer.best(task.shape, strategy, out | failed)
@@ -216,7 +220,7 @@ class _Cycle:
         return self._placer.best(task.shape, strategy, out)
 
     def _fits_on(self, row: int, task: TaskView) -> bool:
-        return bool(fitting(task.shape, self._work, slice(row, row + 1))[0])
+        return bool(self._placer.ask(task.shape).fits(slice(row, row + 1))[0])
 
     def _strategy(self, task: TaskView, account: Account) -> Strategy:
         return strategy_of(task, account.rule, self._policy)
@@ -253,7 +257,8 @@ class _Cycle:
             kept.task.queue == task.queue for kept in self._kept.values()
         ):
             aged = is_aged(task, account.rule, self._now)
-            kept = reserve(task, self._work, self._kept, self._now, is_aged=aged)
+            self._ends = self._ends or self._fleet.crowd.ends(self._now)
+            kept = reserve(task, self._work, self._kept, self._ends, self._now, is_aged=aged)
             if kept is not None:
                 self._kept[kept.row] = kept
         return alike
@@ -293,16 +298,21 @@ class _Cycle:
     def _reject(
         self, task: TaskView, queue: Code | None = None, detail: str = "", nominated: str = ""
     ) -> None:
-        known = self._rejections.get(task.shape)
-        if known is None or known[0] != len(self._work.journal):
-            known = len(self._work.journal), rejection_of(task.shape, self._work)
-            self._rejections[task.shape] = known
-        rejection = known[1]
+        rejection = self._rejection(task)
         if queue is not None:
             rejection = replace(rejection, queue=queue, queue_detail=detail)
-        elif sum(group.count for group in rejection.groups) < rejection.nodes:
+        elif not rejection.is_complete:
             rejection = with_left_out(rejection, self._left_out(task))
         self._rejected.append(Unschedulable(task, rejection, nominated))
+
+    def _rejection(self, task: TaskView) -> Rejection:
+        """Return why its shape fits nowhere; one that names every node is true for as long as room only shrinks."""
+        ask, length = self._placer.ask(task.shape), len(self._work.journal)
+        known = self._rejections.get(ask)
+        stamp = ask.stamp()
+        if known is None or known[0] != stamp or (known[1] != length and not known[2].is_complete):
+            known = self._rejections[ask] = stamp, length, rejection_of(task.shape, self._work)
+        return known[2]
 
     def _left_out(self, task: TaskView) -> dict[str, Code]:
         """Return the nodes that this task may not use though its shape may fit, and why: node name -> code."""

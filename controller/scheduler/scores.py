@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from controller.scheduler.columns import ABSENT, Floats
+from controller.scheduler.columns import ABSENT, EVERY_ROW, Floats
 from controller.scheduler.filters import rows_of, tolerated
 from controller.scheduler.shape import Place, Shape
 from controller.scheduler.work import SCORED, Work
@@ -21,8 +21,6 @@ SOFT_TAINT_WEIGHT = 10.0
 PREFERENCE_WEIGHT = 1.0 / 100  # preferences are written from 1 to 100
 SPREAD_WEIGHT = 2.0
 IMAGE_WEIGHT = 0.5
-
-EVERY_ROW = slice(None)
 
 
 def best_fit(shape: Shape, work: Work, rows: slice) -> Floats:
@@ -40,8 +38,7 @@ def best_fit(shape: Shape, work: Work, rows: slice) -> Floats:
 
 def _power_after(shape: Shape, work: Work, place: int, rows: slice) -> Floats:
     """Return 10^(free / allocatable) of a scored resource as it is after placing; the caller's own array."""
-    asked = next((amount for name, amount in shape.requests if name == SCORED[place]), 0)
-    found: Floats = work.power[place, rows] * work.decay(place, asked, rows)
+    found: Floats = work.power[place, rows] * work.decay(place, shape.asks(SCORED[place]), rows)
     return found
 
 
@@ -66,21 +63,34 @@ STRATEGIES: dict[Strategy, Callable[[Shape, Work, slice], Floats]] = {
 
 def score(shape: Shape, work: Work, strategy: Strategy, rows: slice = EVERY_ROW) -> Floats:
     """Return the score of each of the rows."""
+    return total_of(shape, work, strategy, rows, preference(shape.place, work), locality(shape, work))
+
+
+def total_of(
+    shape: Shape, work: Work, strategy: Strategy, rows: slice, preferred: Floats | None, local: Floats | None
+) -> Floats:
+    """Return the score of each of the rows; preferred, local: what stays the same for the cycle, of all rows."""
     total = STRATEGIES[strategy](shape, work, rows)
-    standing = preference(shape.place, work)
-    if standing is not None:
-        total += standing[rows]
-    if shape.company.preferred or any(not spread.is_hard for spread in shape.company.spreads):
-        total += _company(shape, work)[rows]
-    if shape.images:
-        total += _locality(shape, work)[rows]
+    if preferred is not None:
+        total += preferred[rows]
+    if prefers_company(shape):
+        total += _company(shape, work, rows)
+    if local is not None:
+        total += local[rows]
     return total
+
+
+def prefers_company(shape: Shape) -> bool:
+    """Say whether the tasks around make a node better or worse."""
+    return bool(shape.company.preferred) or any(not spread.is_hard for spread in shape.company.spreads)
 
 
 def preference(place: Place, work: Work) -> Floats | None:
     """Return what a place prefers of nodes whatever runs there, None where it is the same for all."""
     fleet = work.fleet
-    if place not in fleet.preferred:
+    try:
+        return fleet.preferred[place]
+    except KeyError:
         total = np.zeros(fleet.size)
         for number, taints in enumerate(fleet.taint_sets):
             soft = (taint for taint in taints if taint.effect == "PreferNoSchedule")
@@ -88,25 +98,26 @@ def preference(place: Place, work: Work) -> Floats | None:
                 total[fleet.taints[: fleet.size] == number] -= SOFT_TAINT_WEIGHT
         for each in place.preferred:
             total[rows_of(each.term, fleet)] += each.weight * PREFERENCE_WEIGHT
-        fleet.preferred[place] = total if total.any() else None
-    return fleet.preferred[place]
+        found = fleet.preferred[place] = total if total.any() else None
+        return found
 
 
-def _company(shape: Shape, work: Work) -> Floats:
-    total = np.zeros(work.fleet.size)
+def _company(shape: Shape, work: Work, rows: slice) -> Floats:
+    total = np.zeros(work.fleet.size)[rows]
     for each in shape.company.preferred:
-        total += (work.count(each.term).around() > 0) * (each.weight * PREFERENCE_WEIGHT)
+        total += (work.count(each.term).around(rows) > 0) * (each.weight * PREFERENCE_WEIGHT)
     for spread in shape.company.spreads:
         if not spread.is_hard:
             count = work.count(spread.term)
-            around = count.around()
-            total -= SPREAD_WEIGHT * around / max(1, int(around.max(initial=0)))
-            total[count.domains == ABSENT] -= SPREAD_WEIGHT
+            total -= SPREAD_WEIGHT * count.around(rows) / max(1, int(count.by_domain.max(initial=0)))
+            total[count.domains[rows] == ABSENT] -= SPREAD_WEIGHT
     return total
 
 
-def _locality(shape: Shape, work: Work) -> Floats:
-    """By the share of its images that the node has."""
+def locality(shape: Shape, work: Work) -> Floats | None:
+    """By the share of its images that the node has; None where it asks for none."""
+    if not shape.images:
+        return None
     total = np.zeros(work.fleet.size)
     for image in shape.images:
         total[list(work.fleet.image_holders.get(image, ()))] += IMAGE_WEIGHT / len(shape.images)
@@ -119,8 +130,9 @@ def score_terms(shape: Shape, work: Work, strategy: Strategy) -> dict[str, Float
     standing = preference(shape.place, work)
     if standing is not None:
         found["nodes preferred"] = standing
-    if shape.company.preferred or any(not spread.is_hard for spread in shape.company.spreads):
-        found["tasks around"] = _company(shape, work)
-    if shape.images:
-        found["images there"] = _locality(shape, work)
+    if prefers_company(shape):
+        found["tasks around"] = _company(shape, work, EVERY_ROW)
+    local = locality(shape, work)
+    if local is not None:
+        found["images there"] = local
     return found

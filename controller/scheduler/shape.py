@@ -160,3 +160,10 @@ class Shape:
     labels: Labels = NOBODY
     images: tuple[str, ...] = ()
     strategy: str = ""
+
+    def asks(self, resource: str) -> int:
+        """Return how much it asks for of a resource."""
+        for name, amount in self.requests:
+            if name == resource:
+                return amount
+        return 0

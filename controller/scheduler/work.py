@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from controller.scheduler.columns import ABSENT, Codes, Floats, Ints
+from controller.scheduler.columns import ABSENT, EVERY_ROW, Codes, Floats, Ints, Memo
 from controller.scheduler.fleet import PROTOCOLS, Fleet
-from controller.scheduler.shape import NODE, Labels, PortAsk, Shape, TaskTerm
+from controller.scheduler.shape import NODE, Labels, Place, PortAsk, Shape, TaskTerm
 
 SCORED = ("cpu", "memory")
 """The resources that best fit looks at, as in Nomad."""
@@ -17,20 +17,26 @@ class TermCount:
     """How many tasks match a term: by row, and by domain of its topology (ABSENT: rows without the label).
 
     domains: the code of each row. by_domain: int64[code], and a 0 at the end, where ABSENT finds it.
+    moves: how often it changed.
     """
 
     by_row: Ints
     domains: Codes
     by_domain: Ints
+    moves: int = 0
 
     def add(self, row: int, sign: int) -> None:
+        self.moves += 1
         self.by_row[row] += sign
         if self.by_domain is not self.by_row and self.domains[row] != ABSENT:
             self.by_domain[self.domains[row]] += sign
 
-    def around(self) -> Ints:
+    def around(self, rows: slice = EVERY_ROW) -> Ints:
         """Return by row how many are in its domain; without the label none are around."""
-        return self.by_row if self.by_domain is self.by_row else self.by_domain[self.domains]
+        if self.by_domain is self.by_row:
+            return self.by_row[rows]
+        found: Ints = self.by_domain.take(self.domains[rows], mode="wrap")  # ABSENT = -1 is the last
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class Work:
     """free: int64[resource, row]. power: 10^(free / allocatable) of the scored resources, by row.
 
     sizes: of each scored resource the different amounts that nodes have in all, and which one each row has.
+    given_back: how often something was; as long as it stays the same, room only shrinks.
     """
 
     fleet: Fleet
@@ -56,13 +63,26 @@ class Work:
     power: Floats
     allocatable: Ints
     sizes: tuple[tuple[Floats, Codes], ...]
-    counts: dict[TaskTerm, TermCount] = field(default_factory=dict)
-    repelled: dict[Labels, dict[TaskTerm, TermCount]] = field(default_factory=dict)
     journal: list[tuple[Taken, int]] = field(default_factory=list)
-    _counts_of: dict[Labels, list[TermCount]] = field(default_factory=dict)
+    given_back: int = 0
+    reach: Memo[Place, dict[str, Codes]] = field(init=False)  # kept by filters
+    _counts: Memo[TaskTerm, TermCount] = field(init=False)
+    _repelled: Memo[Labels, dict[TaskTerm, TermCount]] = field(init=False)
+    _holders: Memo[TaskTerm, TermCount] = field(init=False)  # of anti-affinities
+    _counts_of: Memo[Labels, list[TermCount]] = field(init=False)
+    _factors: dict[tuple[int, int], Floats] = field(default_factory=dict)
     _ports: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
     _held: dict[tuple[str, int], set[int]] = field(default_factory=dict)
     _devices: dict[tuple[int, str], list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.reach = Memo(lambda _: {})
+        self._counts = Memo(self._new_count)
+        self._repelled = Memo(self._new_repelling)
+        self._holders = Memo(self._new_holders)
+        self._counts_of = Memo(
+            lambda labels: [count for term, count in self._counts.items() if term.matches(labels)]
+        )
 
     @classmethod
     def of(cls, fleet: Fleet) -> "Work":
@@ -87,7 +107,7 @@ class Work:
         """Return what scores see when every row had taken so many of a shape."""
         powers = self.power.copy()
         for place, name in enumerate(SCORED):
-            asked = next((amount for other, amount in shape.requests if other == name), 0)
+            asked = shape.asks(name)
             index = self.fleet.resources.get(name)
             if asked and index is not None:
                 shares = np.ones(self.fleet.size)
@@ -97,7 +117,7 @@ class Work:
         return replace(self, power=powers)
 
     def take_equal(self, row: int, shape: Shape, count: int) -> Taken:
-        """Take the room of several tasks that ask for no concrete port or device."""
+        """Take the room of several tasks that ask for no concrete port or device; a negative count gives it back."""
         self._move(row, shape, -count)
         taken = Taken(row, shape)
         self.journal.append((taken, count))
@@ -107,11 +127,14 @@ class Work:
         """Take the room of one task that fits; note it in the journal."""
         self._move(row, shape, -1)
         ports = tuple((ask, self._take_port(row, ask)) for ask in sorted(shape.ports, key=_fixed_first))
-        devices = tuple(
-            (name, self._take_devices(row, name, amount))
-            for name, amount in shape.requests
-            if amount and name in self.fleet.view(row).devices_free
-        )
+        devices: tuple[tuple[str, tuple[str, ...]], ...] = ()
+        if self.fleet.devices:
+            there = self.fleet.view(row).devices_free
+            devices = tuple(
+                (name, self._take_devices(row, name, amount))
+                for name, amount in shape.requests
+                if amount and name in there
+            )
         taken = Taken(row, shape, ports, devices)
         self.journal.append((taken, 1))
         return taken
@@ -127,43 +150,33 @@ class Work:
                 self._devices[taken.row, name][:0] = ids
 
     def _move(self, row: int, shape: Shape, count: int) -> None:
+        self.given_back += count > 0
         for name, amount in shape.requests:
             index = self.fleet.resources.get(name)
             if index is not None:
                 self.free[index, row] += count * amount
         self._rescore(row)
-        for known in self._counted(shape.labels):
+        for known in self._counts_of.of(shape.labels):
             known.add(row, -count)
         for term in shape.company.repels:
-            for labels, terms in self.repelled.items():
-                if term.matches(labels):
-                    self._repelling(terms, term).add(row, -count)
-
-    def _counted(self, labels: Labels) -> list[TermCount]:
-        """Return the counts in which a task with these labels is."""
-        known = self._counts_of.get(labels)
-        if known is None:
-            found = [count for term, count in self.counts.items() if term.matches(labels)]
-            known = self._counts_of[labels] = found
-        return known
+            self._holders.of(term).add(row, -count)
 
     def _rescore(self, row: int) -> None:
         """The same calls as for all rows at once: equal nodes must stay equal to the last bit."""
         shares = np.ones(len(SCORED))
         for place, name in enumerate(SCORED):
             index = self.fleet.resources.get(name)
-            if index is not None and self.allocatable[index, row] > 0:
-                shares[place] = min(1.0, int(self.free[index, row]) / int(self.allocatable[index, row]))
+            if index is not None and (whole := self.allocatable.item(index, row)) > 0:
+                shares[place] = min(1.0, self.free.item(index, row) / whole)
         self.power[:, row] = np.power(10.0, shares)
 
     def decay(self, place: int, asked: int, rows: slice) -> Floats | float:
         """Return by what `power` of a scored resource is multiplied when `asked` is taken of it."""
         sizes, which = self.sizes[place]
-        factors: Floats = np.power(10.0, -asked / sizes)
-        if len(sizes) == 1:
-            return float(factors[0])
-        found: Floats = factors[which[rows]]
-        return found
+        factors = self._factors.get((place, asked))
+        if factors is None:
+            factors = self._factors[place, asked] = np.power(10.0, -asked / sizes)
+        return float(factors[0]) if len(sizes) == 1 else factors.take(which[rows])
 
     # Ports and devices
 
@@ -208,37 +221,37 @@ class Work:
 
     def count(self, term: TaskTerm) -> TermCount:
         """Return the counts of a term, kept up to date from here on."""
-        known = self.counts.get(term)
-        if known is None:
-            by_row = self.fleet.count_of(term)
-            for taken, count in self.journal:
-                if term.matches(taken.shape.labels):
-                    by_row[taken.row] += count
-            known = self.counts[term] = self._by_domain(term.topology, by_row)
-            for labels, counts in self._counts_of.items():
-                if term.matches(labels):
-                    counts.append(known)
-        return known
+        return self._counts.of(term)
+
+    def _new_count(self, term: TaskTerm) -> TermCount:
+        by_row = self.fleet.count_of(term)
+        for taken, count in self.journal:
+            if term.matches(taken.shape.labels):
+                by_row[taken.row] += count
+        made = self._by_domain(term.topology, by_row)
+        for labels, counts in self._counts_of.items():
+            if term.matches(labels):
+                counts.append(made)
+        return made
 
     def repelling(self, labels: Labels) -> dict[TaskTerm, TermCount]:
         """Return the anti-affinities that tasks with these labels meet, with their holders."""
-        known = self.repelled.get(labels)
-        if known is None:
-            known = self.repelled[labels] = {}
-            for term, rows in self.fleet.repelling(labels).items():
-                by_row = np.zeros(self.fleet.size, np.int64)
-                by_row[list(rows)] = list(rows.values())
-                known[term] = self._by_domain(term.topology, by_row)
-            for taken, count in self.journal:
-                for term in taken.shape.company.repels:
-                    if term.matches(labels):
-                        self._repelling(known, term).add(taken.row, count)
-        return known
+        return self._repelled.of(labels)
 
-    def _repelling(self, terms: dict[TaskTerm, TermCount], term: TaskTerm) -> TermCount:
-        if term not in terms:
-            terms[term] = self._by_domain(term.topology, np.zeros(self.fleet.size, np.int64))
-        return terms[term]
+    def _new_repelling(self, labels: Labels) -> dict[TaskTerm, TermCount]:
+        terms = dict.fromkeys(self.fleet.repelling(labels))
+        terms |= dict.fromkeys(term for term, _ in self._holders.items() if term.matches(labels))
+        return {term: self._holders.of(term) for term in terms}
+
+    def _new_holders(self, term: TaskTerm) -> TermCount:
+        by_row = self.fleet.holders_of(term)
+        for taken, count in self.journal:
+            by_row[taken.row] += count * taken.shape.company.repels.count(term)
+        made = self._by_domain(term.topology, by_row)
+        for labels, terms in self._repelled.items():
+            if term.matches(labels):
+                terms[term] = made
+        return made
 
     def _by_domain(self, topology: str, by_row: Ints) -> TermCount:
         if topology == NODE:
