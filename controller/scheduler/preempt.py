@@ -1,11 +1,12 @@
 """Preemption: which tasks must go so that one that is due more can run; the fewest and least costly.
 
 Who may be taken: of its own queue those of lower priority; of other queues, if the task stays within the guarantee of
-its queue, those of borrowers. There is no cycle: a task that was taken for its priority is below the taker's, and one
-that was reclaimed was not within a guarantee, so neither can take its place back.
+its queue, those that their queue has beyond its guarantee, each counted when those before it are gone. There is no
+cycle: a task that was taken for its priority is below the taker's; and one that was reclaimed was not within a
+guarantee, by the same measure by which one must be to reclaim. So neither can take its place back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +19,7 @@ from controller.scheduler.shape import Shape
 from controller.scheduler.snapshot import TaskView
 from controller.scheduler.work import Work
 
-MAX_CANDIDATES = 100  # nodes that are looked at closely, as in Kubernetes
+MAX_CANDIDATES = 100  # nodes of which the best is chosen, as in Kubernetes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,12 @@ class Preemptor:
         reclaims = account.is_guaranteed(task.shape.requests)
         rows = np.flatnonzero(self._candidates(task, reclaims=reclaims))
         found: list[tuple[tuple[float, ...], Preemption]] = []
-        for row in rows[:MAX_CANDIDATES]:
+        for row in rows:
             victims = self._victims(task, int(row), now, reclaims=reclaims)
             if victims:
                 found.append((_cost(victims, now, int(row)), Preemption(task, int(row), victims)))
+            if len(found) == MAX_CANDIDATES:
+                break
         return min(found, key=lambda each: each[0])[1] if found else None
 
     def take(self, preemption: Preemption) -> None:
@@ -67,15 +70,16 @@ class Preemptor:
             return False
         if standing.queue == task.queue:
             return standing.priority < task.priority
-        return reclaims and self._is_borrowed(standing, task.shape)
+        return reclaims and self._is_borrowed(standing, {})
 
-    def _is_borrowed(self, standing: Standing, shape: Shape) -> bool:
-        """Say whether its queue holds more than its guarantee of something that is asked for."""
+    def _is_borrowed(self, standing: Standing, gone: Mapping[str, int]) -> bool:
+        """Say whether a task is beyond its queue's guarantee once the queue holds less by `gone`."""
         account = self.accounts.get(standing.queue)
         if account is None:
             return True
-        borrowed, ending = account.borrowed(), self._ending_of(standing.queue)
-        return any(borrowed.get(name, 0) > ending.get(name, 0) for name, amount in shape.requests if amount)
+        ending = self._ending_of(standing.queue)
+        left = {name: used - ending.get(name, 0) - gone.get(name, 0) for name, used in account.used.items()}
+        return not Account(account.rule, left).holds_as_guaranteed(standing.requests)
 
     def _ending_of(self, queue: str) -> Mapping[str, int]:
         """Return what a queue will have given back in a moment: that is not there to be reclaimed once more."""
@@ -115,20 +119,32 @@ class Preemptor:
         return total
 
     def _victims(self, task: TaskView, row: int, now: float, *, reclaims: bool) -> tuple[Standing, ...]:
-        """Take the cheapest until it fits, then spare from the dearest on those that need not go."""
+        """Take the cheapest first, else the largest: of whole tasks those may be all that can be reclaimed."""
         eligible = [
             each
             for each in self.work.fleet.on_row.get(row, {}).values()
             if self.may_take(task, each, reclaims=reclaims)
         ]
         eligible.sort(key=lambda each: (each.priority, lost_work(each, now), each.uid))
+        return self._enough(task, row, eligible) or (
+            self._enough(task, row, sorted(eligible, key=lambda each: -_help(task.shape, each)))
+            if reclaims
+            else ()
+        )
+
+    def _enough(self, task: TaskView, row: int, eligible: Sequence[Standing]) -> tuple[Standing, ...]:
+        """Take one after the other until it fits, then spare from the last on those that need not go."""
         free = {name: int(self.work.free[index, row]) for name, index in self.work.fleet.resources.items()}
         gone: list[Standing] = []
+        of_queue: dict[str, dict[str, int]] = {}
         for each in eligible:
             if _fits(task.shape, free):
                 break
-            gone.append(each)
-            _add(free, each, +1)
+            given = of_queue.setdefault(each.queue, {})
+            if each.queue == task.queue or self._is_borrowed(each, given):
+                gone.append(each)
+                _add(free, each, +1)
+                _add(given, each, +1)
         if not _fits(task.shape, free):
             return ()
         for each in reversed(list(gone)):
@@ -143,6 +159,12 @@ class Preemptor:
 def lost_work(task: Standing, now: float) -> float:
     """Return the seconds that a task has run, which are lost when it goes."""
     return max(0.0, now - task.started_at) if task.started_at is not None else 0.0
+
+
+def _help(shape: Shape, task: Standing) -> float:
+    """Return the largest share of what is asked for that a task's end would free."""
+    held = dict(task.requests)
+    return max((held.get(name, 0) / amount for name, amount in shape.requests if amount), default=0.0)
 
 
 def _cost(victims: tuple[Standing, ...], now: float, row: int) -> tuple[float, ...]:
