@@ -23,13 +23,13 @@ from agent.errors import AgentError
 from agent.identity import IdentityKeeper, StateFolder, node_key_pair
 from agent.options import DEFAULT_DOCKER_HOST, AgentOptions
 from agent.pulled import PulledImages
-from agent.resources import HostFacts, primary_address
+from agent.resources import HostFacts
 from agent.runtime.api import Runtime
 from agent.runtime.asking import Asker, HollowAsker
 from agent.runtime.logs import Logs, NoLogs
 from agent.runtime.streams import NoStreams, Streams
 from agent.runtime.usage import NoUsage, UsageCounters
-from agent.server.app import AgentServer, ServerTls, api_address, bind_socket, warn_if_open
+from agent.server.app import AgentServer, warn_if_open
 from agent.server.usage import UsageMeter, UsageSource
 from schemas.binding import Binding
 from schemas.errors import InvalidName
@@ -38,8 +38,9 @@ from schemas.meta import check_dns_subdomain
 from schemas.roles import all_containers
 from sealing.keys import KeyPair
 from store.api import Store
-from store.errors import PermissionDenied, Rewound, ServerTooOld, StoreError
+from store.errors import CannotServe, PermissionDenied, Rewound, ServerTooOld, StoreError
 from store.loop import steady_clock
+from store.serving import ServerTls, api_address, bind_socket, primary_address
 
 if TYPE_CHECKING:
     from agent.fleet_process import FleetProcess
@@ -64,7 +65,7 @@ def run_agent(options: AgentOptions, stopping: threading.Event | None = None) ->
             if options.join_new_cluster:
                 _leave_cluster(folder.keeper)
             _process(options, folder.keeper, stack).run(stopping)
-    except (AgentError, InvalidName, ServerTooOld, PermissionDenied, OSError) as error:
+    except (AgentError, CannotServe, InvalidName, ServerTooOld, PermissionDenied, OSError) as error:
         sys.stderr.write(f"Error: {error}\n")
         return 1
     return 0
@@ -231,7 +232,7 @@ def open_store(options: AgentOptions, highest_revision: int) -> Store:
 
 
 def server_tls(options: AgentOptions) -> ServerTls:
-    """Return the server's certificates, which can be used. Raises OptionError."""
+    """Return the server's certificates, which can be used. Raises CannotServe."""
     tls = ServerTls(
         *(str(each or "") for each in (options.server_cert, options.server_key, options.client_ca))
     )

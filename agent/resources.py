@@ -17,6 +17,7 @@ import psutil
 
 from agent.facts import NodeFacts
 from agent.options import AgentOptions
+from store.serving import primary_address
 
 __all__ = ["HostFacts", "NodeFacts"]
 
@@ -191,16 +192,3 @@ def os_image() -> str:
         return platform.freedesktop_os_release().get("PRETTY_NAME", "")
     except OSError:
         return platform.platform()
-
-
-def primary_address() -> str:
-    """Return the address that this host would use towards others, the loopback if it has none.
-
-    A UDP socket is connected, which sends nothing, to an address that is reserved for documentation (RFC 5737).
-    """
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect(("192.0.2.1", 9))
-            return str(probe.getsockname()[0])
-    except OSError:
-        return "127.0.0.1"

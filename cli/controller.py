@@ -31,6 +31,10 @@ def controller(
     listen: Annotated[str, typer.Option(help="host:port of health, metrics and read API; port 0: any.")] = (
         "127.0.0.1:0"
     ),
+    server_cert: Annotated[str, typer.Option(help="Certificate of its server; then it serves https.")] = "",
+    server_key: Annotated[str, typer.Option(help="Key of that certificate.")] = "",
+    client_ca: Annotated[str, typer.Option(help="CA whose certificate its clients must show.")] = "",
+    address: Annotated[str, typer.Option(help="Address by which others reach this host.")] = "",
     score: Annotated[Score, typer.Option(help="Fill few nodes, or use all evenly.")] = Score.BINPACK,
     lease_ttl: Annotated[int, typer.Option(min=2, help="Seconds until a dead leader is replaced.")] = 10,
     secret_key: Annotated[
@@ -49,6 +53,7 @@ def controller(
     settings = session_of(context).settings
     start_logging(log_level)
     from controller.main import ControllerOptions, FinishedPolicy, run_controller
+    from store.serving import ServerTls
 
     options = ControllerOptions(
         etcd=tuple(map(with_port, settings.endpoints)),
@@ -58,6 +63,8 @@ def controller(
         key=settings.key_file or None,
         prefix=settings.prefix,
         listen=listen,
+        address=address,
+        tls=ServerTls(server_cert, server_key, client_ca),
         score=score.value,
         lease_ttl_s=lease_ttl,
         version=berth_version(),

@@ -48,6 +48,7 @@ _TITLES = {
     "cluster": "Cluster",
     "leader": "Leader",
     "leaderVersion": "Leader version",
+    "leaderApi": "Leader API",
 }
 
 
@@ -64,6 +65,8 @@ def _ask(session: Session, found: dict[str, Any]) -> str:
             found["leader"] = leader.identity if leader else "none; start one with: berth controller"
             if leader and leader.version:
                 found["leaderVersion"] = leader.version
+            if leader and leader.api_address:
+                found["leaderApi"] = leader.api_address
     except Unavailable as error:
         settings = session.settings
         return unreachable_message(settings.endpoints, str(error), settings) + tls_hint(settings)

@@ -3,7 +3,7 @@
     target -> connect (TLS by the context's files) -> a reply, or AgentUnavailable that names the node
 
 The agent's certificate is verified with the same CA as etcd's, and the same client certificate is shown. Every
-error says which node, at which address, and what is still known from etcd.
+error says which node, at which address, and what is still known from etcd. No token crosses a network in the clear.
 """
 
 import http.client
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-from client.agent_tls import AgentTls
+from client.agent_tls import AgentTls, is_in_the_clear
 from client.errors import AgentUnavailable
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def request(
 
     timeout_s: between two pieces of the reply; None waits for ever. chunks: a body of unknown length.
     """
+    _refuse_clear(peer)
     with telling(peer, tls):
         connection = connect(peer, tls)
         try:
@@ -116,6 +117,7 @@ def open_websocket(peer: AgentPeer, tls: AgentTls, path: str) -> "ClientConnecti
 
     url = peer.url
     is_tls = url.scheme == "https"
+    _refuse_clear(peer)
     with telling(peer, tls):
         try:
             opened = connect_websocket(
@@ -139,25 +141,33 @@ def open_websocket(peer: AgentPeer, tls: AgentTls, path: str) -> "ClientConnecti
             raise peer.error(f"does not speak web sockets at {peer.api_address} ({error})") from None
 
 
+def _refuse_clear(peer: AgentPeer) -> None:
+    if peer.token and is_in_the_clear(peer.url):
+        raise peer.error(
+            f"serves without TLS at {peer.api_address}, and a token never crosses a network in the clear; "
+            "start its agent with --server-cert, --server-key and --client-ca"
+        )
+
+
 @contextmanager
 def telling(peer: AgentPeer, tls: AgentTls) -> Iterator[None]:
     """Turn what goes wrong on the way to an agent into AgentUnavailable."""
     try:
         yield
     except ssl.SSLError as error:
-        raise peer.error(_tls_trouble(peer, tls, error)) from None
+        raise peer.error(tls_trouble(peer.api_address, tls, error)) from None
     except (OSError, http.client.HTTPException, EOFError) as error:
         why = str(error) or type(error).__name__
-        hint = f"; {_what_may_lack(peer, tls)}" if isinstance(error, _CUT_OFF) else ""
+        hint = f"; {what_may_lack(peer.api_address, tls)}" if isinstance(error, CUT_OFF) else ""
         raise peer.error(f"does not answer at {peer.api_address} ({why}{hint})") from None
 
 
-_CUT_OFF = (http.client.BadStatusLine, EOFError, ConnectionResetError)
+CUT_OFF = (http.client.BadStatusLine, EOFError, ConnectionResetError)
 
 
-def _what_may_lack(peer: AgentPeer, tls: AgentTls) -> str:
+def what_may_lack(address: str, tls: AgentTls) -> str:
     """Say why a server may hang up before it answers."""
-    if peer.url.scheme == "http":
+    if not address.startswith("https://"):
         return "it may want https"
     wanted = "another client certificate" if tls.cert_file else "a client certificate: give --cert and --key"
     return f"it may want {wanted}"
@@ -194,11 +204,9 @@ def _context(peer: AgentPeer, tls: AgentTls) -> ssl.SSLContext:
         raise peer.error(f"can't be asked: a certificate can't be used ({files}: {error})") from None
 
 
-def _tls_trouble(peer: AgentPeer, tls: AgentTls, error: ssl.SSLError) -> str:
-    """Say which file is missing or wrong."""
+def tls_trouble(address: str, tls: AgentTls, error: ssl.SSLError) -> str:
+    """Say of a server which file is missing or wrong."""
     if isinstance(error, ssl.SSLCertVerificationError):
         by = f"the CA of {tls.ca_file}" if tls.ca_file else "the system's CAs: give --cacert or BERTH_CACERT"
-        return (
-            f"shows a certificate at {peer.api_address} that is not trusted by {by} ({error.verify_message})"
-        )
-    return f"refuses TLS at {peer.api_address}, {_what_may_lack(peer, tls)} ({error.reason or error})"
+        return f"shows a certificate at {address} that is not trusted by {by} ({error.verify_message})"
+    return f"refuses TLS at {address}, {what_may_lack(address, tls)} ({error.reason or error})"

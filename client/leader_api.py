@@ -3,7 +3,7 @@
     leader's address -> HTTP(S) by the context's files -> JSON, or LeaderUnavailable / Refused
 
 A refusal of a question is Refused, with the leader's own words; everything on the way to it is LeaderUnavailable, and
-then who may read all of etcd can compute the answer himself.
+then who may read all of etcd can compute the answer himself. No token crosses a network in the clear.
 """
 
 import http.client
@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+from client.agent_http import CUT_OFF, tls_trouble, what_may_lack
 from client.agent_target import read_token
-from client.agent_tls import AgentTls
+from client.agent_tls import AgentTls, is_in_the_clear
 from client.errors import AgentUnavailable, LeaderUnavailable, Refused
 from schemas.cluster import AccessToken, LeaderInfo
 from schemas.keys import AccessKey, Family, Keys
@@ -24,6 +25,7 @@ from store.errors import PermissionDenied
 
 CONNECT_TIMEOUT_S = 3.0
 ANSWER_TIMEOUT_S = 120.0  # `why` decides again for each change that could help
+LISTENS_AT_HOME = "controllers listen on their own host only, unless --listen says otherwise"
 NOT_OURS = (404, 405)  # of a leader that does not know the question; ours come with a message
 
 
@@ -58,15 +60,25 @@ def ask(
         raise LeaderUnavailable("no controller leads; see: berth version")
     if not leader.api_address:
         raise LeaderUnavailable(f"the leader {leader.identity} has not told where its API is")
+    if is_in_the_clear(urlsplit(leader.api_address)):
+        raise LeaderUnavailable(
+            f"the leader {leader.identity} serves without TLS at {leader.api_address}, and a token never crosses a "
+            "network in the clear; start it with --server-cert, --server-key and --client-ca"
+        )
     shown = ",".join(tokens)
     if not shown:
         raise LeaderUnavailable("there is no token of a namespace that you may read")
     try:
         status, said = _exchange(leader.api_address, tls, shown, path, body)
-    except (OSError, http.client.HTTPException, ssl.SSLError) as error:
+    except ssl.SSLError as error:
         raise LeaderUnavailable(
-            f"the leader {leader.identity} does not answer at {leader.api_address} ({error or type(error).__name__}); "
-            "controllers listen on their own host only, unless --listen says otherwise"
+            f"the leader {leader.identity} {tls_trouble(leader.api_address, tls, error)}"
+        ) from None
+    except (OSError, http.client.HTTPException) as error:
+        hint = what_may_lack(leader.api_address, tls) if isinstance(error, CUT_OFF) else LISTENS_AT_HOME
+        raise LeaderUnavailable(
+            f"the leader {leader.identity} does not answer at {leader.api_address} "
+            f"({error or type(error).__name__}); {hint}"
         ) from None
     return _read(leader, status, said)
 

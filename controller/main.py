@@ -16,13 +16,14 @@ from controller.manager import Controller, ControllerSettings
 from controller.reconcilers.collection import FinishedPolicy
 from controller.scheduler.schedule import Policy
 from controller.scheduler.scores import Strategy
-from controller.server import ApiServer, address_of, bind_socket
+from controller.server import ApiServer
 from controller.source import Random
 from sealing.errors import BadKey
 from sealing.keys import KeyPair, load_key_pair
 from store.api import Store
-from store.errors import PermissionDenied, Rewound, ServerTooOld, StoreError
+from store.errors import CannotServe, PermissionDenied, Rewound, ServerTooOld, StoreError
 from store.loop import Supervisor, calm_collector, steady_clock
+from store.serving import PLAIN, ServerTls, api_address, bind_socket, primary_address
 
 __all__ = ["ControllerOptions", "FinishedPolicy", "run_controller"]
 
@@ -33,7 +34,8 @@ log = logging.getLogger(__name__)
 class ControllerOptions:
     """What a person may set.
 
-    etcd: endpoints. cacert, cert, key: files for TLS. listen: host:port of the read API, port 0 for any.
+    etcd: endpoints. cacert, cert, key: files for TLS towards it. listen: host:port of the read API, port 0 for any.
+    address: by which others reach that, where it listens everywhere; empty: found out. tls: how it serves.
     identity: name shown as leader. score: how nodes are chosen. lease_ttl_s: seconds until a dead leader is replaced.
     secret_key: file of the private key that opens Secrets; None: tasks that need one wait.
     finished: when tasks of nobody's that have ended are removed.
@@ -46,6 +48,8 @@ class ControllerOptions:
     key: str | None = None
     prefix: str = "/berth"
     listen: str = "127.0.0.1:0"
+    address: str = ""
+    tls: ServerTls = PLAIN
     score: Strategy = "binpack"
     lease_ttl_s: int = 10
     version: str = ""
@@ -62,14 +66,16 @@ def run_controller(options: ControllerOptions) -> int:
     except (OSError, BadKey) as error:
         return _fail(f"--secret-key: {error}")
     try:
+        options.tls.check()
         listener = bind_socket(options.listen)
-    except (OSError, ValueError) as error:
-        return _fail(f"can't listen on {options.listen}: {error}; choose another with --listen")
+    except CannotServe as error:
+        return _fail(str(error))
     with _signals(stopping):
         current: list[Controller] = []
-        server = ApiServer(listener, lambda: current[-1])
+        server = ApiServer(listener, lambda: current[-1], options.tls)
+        address = api_address(listener, options.address or primary_address(), options.tls)
         try:
-            return _run_lives(options, key_pair, address_of(listener), stopping, current, server)
+            return _run_lives(options, key_pair, address, stopping, current, server)
         except (CannotStart, ServerTooOld, PermissionDenied, OSError) as error:
             return _fail(str(error))
         finally:

@@ -6,8 +6,8 @@
     GET  /v1/drain/{node}[?ignoreDaemonsets=1]      the token of any namespace; others' tasks are not named
 
 Tokens are those of /berth/access/<namespace>, which who may use the namespace can read: `Authorization: Bearer
-TOKEN[,TOKEN...]`. A refusal is JSON: {"message": what, why, and what next}. etcd has users, this API has not: it
-knows namespaces, and no person.
+TOKEN[,TOKEN...]`. None is taken in the clear from other hosts. A refusal is JSON: {"message": what, why, and what
+next}. etcd has users, this API has not: it knows namespaces, and no person.
 """
 
 import asyncio
@@ -59,8 +59,11 @@ def require(namespace: str, seen: frozenset[str]) -> None:
         raise BadQuestion(403, f"the token of namespace {namespace} was not shown")
 
 
-def routes(controller: Callable[[], Controller]) -> "list[Route]":
-    """Return where questions are answered; one at a time, so that they never take the core's processor for long."""
+def routes(controller: Callable[[], Controller], refusal: str = "") -> "list[Route]":
+    """Return where questions are answered; one at a time, so that they never take the core's processor for long.
+
+    refusal: why none is, as tokens must not cross a network in the clear; empty: they are.
+    """
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
@@ -79,6 +82,8 @@ def routes(controller: Callable[[], Controller]) -> "list[Route]":
             return answer(state, seen)
 
         try:
+            if refusal:
+                raise BadQuestion(403, refusal)
             if not request.headers.get("authorization"):
                 bearer_namespaces("", {})
             return JSONResponse(await asyncio.get_running_loop().run_in_executor(pool, work))

@@ -1,6 +1,6 @@
 """The read API of a controller: health, readiness, metrics and answers (`readapi`) over HTTP. It writes nothing.
 
-Starlette on uvicorn, in a thread of its own; it reads published values only.
+Starlette on uvicorn, in a thread of its own; it reads published values only. With a certificate it speaks https only.
 """
 
 import logging
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from controller import readapi
 from controller.manager import Controller
+from store.serving import PLAIN, ServerTls, is_open
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -19,21 +20,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-
-def bind_socket(listen: str) -> socket.socket:
-    """Return a listening socket for `host:port`; port 0 takes a free one. Raises OSError."""
-    host, _, port = listen.rpartition(":")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host.strip("[]"), int(port)))
-    return listener
-
-
-def address_of(listener: socket.socket) -> str:
-    """Return `http://host:port` of a bound socket."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+IN_THE_CLEAR = (
+    "this controller can be reached from other hosts without TLS, so it takes no tokens and answers no questions; "
+    "start it with --server-cert, --server-key and --client-ca"
+)
 
 
 def metrics_text(controller: Controller) -> str:
@@ -63,8 +53,11 @@ def metrics_text(controller: Controller) -> str:
     return "\n".join(lines) + "\n"
 
 
-def application(controller: Callable[[], Controller]) -> "Starlette":
-    """Return the web application; `controller` gives the current one, which changes after a rewind."""
+def application(controller: Callable[[], Controller], refusal: str = "") -> "Starlette":
+    """Return the web application.
+
+    controller: gives the current one, which changes after a rewind. refusal: why no question is answered, if none is.
+    """
     from starlette.applications import Starlette
     from starlette.responses import JSONResponse, PlainTextResponse
     from starlette.routing import Route
@@ -86,18 +79,31 @@ def application(controller: Callable[[], Controller]) -> "Starlette":
         return PlainTextResponse(metrics_text(controller()))
 
     own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
-    return Starlette(routes=[*own, *readapi.routes(controller)])
+    return Starlette(routes=[*own, *readapi.routes(controller, refusal)])
 
 
 class ApiServer:
     """Runs the application until `stop`."""
 
-    def __init__(self, listener: socket.socket, controller: Callable[[], Controller]) -> None:
+    def __init__(
+        self, listener: socket.socket, controller: Callable[[], Controller], tls: ServerTls = PLAIN
+    ) -> None:
         import uvicorn
 
+        refusal = IN_THE_CLEAR if is_open(listener, tls) else ""
+        if refusal:
+            log.warning("serving no answers, only health and metrics reason=%s", refusal)
         config = uvicorn.Config(
-            application(controller), log_level="warning", lifespan="off", access_log=False, log_config=None
+            application(controller, refusal),
+            log_level="warning",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            **tls.for_uvicorn(),
         )
+        config.load()
+        if config.ssl is not None:
+            config.ssl.num_tickets = 0  # what comes unasked after the handshake can stall clients
         self._server = uvicorn.Server(config)
         self._listener = listener
         self._thread = threading.Thread(target=self._run, name="api", daemon=True)

@@ -1,4 +1,4 @@
-"""The folder pki/: ca, server (etcd and agents) and client (whoever may use them), made where they are missing.
+"""The folder pki/: ca, server (etcd, controller, agents) and client (whoever may use them), made where missing.
 
 A certificate and its key are two files; a crash between the two is found at the next start, as they don't match.
 """

@@ -107,7 +107,8 @@ def children(options: UpOptions, settings: Settings, folder: Folder, pki: Pki) -
     ]
     secret_key = (f"--secret-key={pki.secret_key}",) if options.external is None else ()
     lease = f"--lease-ttl={CONTROLLER_LEASE_S}"
-    controller = (*_etcd_options(settings), "--listen=127.0.0.1:0", lease, *secret_key)
+    tls = _server_tls(options, pki)
+    controller = (*_etcd_options(settings), "--listen=127.0.0.1:0", *tls, lease, *secret_key)
     found = [Child("controller", berth("controller", *controller), STOP_NEXT, 15.0), *agents]
     if options.hollow:
         found.append(Child("hollow", _fleet(options, settings, folder), STOP_FIRST, 15.0))
@@ -116,7 +117,6 @@ def children(options: UpOptions, settings: Settings, folder: Folder, pki: Pki) -
 
 def _agent(options: UpOptions, settings: Settings, folder: Folder, pki: Pki, index: int) -> tuple[str, ...]:
     name, (first, last) = options.node_names[index], port_ranges(options)[index]
-    tls = (f"--server-cert={pki.server_cert}", f"--server-key={pki.server_key}", f"--client-ca={pki.ca}")
     return berth(
         "agent",
         *_etcd_options(settings),
@@ -128,8 +128,15 @@ def _agent(options: UpOptions, settings: Settings, folder: Folder, pki: Pki, ind
         f"--share={index + 1}/{options.nodes}",
         *((f"--capacity={options.capacity}",) if options.capacity else ()),
         f"--lease-ttl={AGENT_LEASE_S}",
-        *(tls if options.external is None else ()),
+        *_server_tls(options, pki),
     )
+
+
+def _server_tls(options: UpOptions, pki: Pki) -> tuple[str, ...]:
+    """How controller and agents serve; of an etcd that is not ours the client's certificates are of another CA."""
+    if options.external is not None:
+        return ()
+    return (f"--server-cert={pki.server_cert}", f"--server-key={pki.server_key}", f"--client-ca={pki.ca}")
 
 
 def _fleet(options: UpOptions, settings: Settings, folder: Folder) -> tuple[str, ...]:

@@ -13,7 +13,13 @@ StoreError
 ├── LeaseExpired       the lease is unknown to the store
 ├── Rewound            the store went back in time: a restored backup, or another store
 └── ServerTooOld       older than etcd 3.4
+
+CannotServe            an address or a certificate that a server of Berth can't use (`serving`)
 """
+
+
+class CannotServe(Exception):
+    """A server can't be started as its options say; the message says which option, and why."""
 
 
 class StoreError(Exception):

@@ -11,13 +11,9 @@ only; with a CA for clients it demands a certificate of that CA before it reads 
 
 import logging
 import socket
-import ssl
 import threading
-from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from agent.errors import OptionError
 from agent.runtime.logs import Logs
 from agent.runtime.streams import Streams
 from agent.server import archive, forward, streams
@@ -26,6 +22,7 @@ from agent.server import usage as usage_routes
 from agent.server.access import Door, Find
 from agent.server.limits import StreamLimit
 from agent.server.usage import UsageSource
+from store.serving import PLAIN, ServerTls, is_open
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -36,42 +33,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 5.0
-BACKLOG = 1024  # connections that wait to be taken
 MAX_MESSAGE_BYTES = 2**20  # clients send pieces of 64 KiB
 MAX_QUEUED_MESSAGES = 8  # of one slow web socket
 PING_S = 20.0  # a silent peer is taken for gone after twice that
 MAX_HEAD_BYTES = 65_536  # of a request
-
-
-@dataclass(frozen=True, slots=True)
-class ServerTls:
-    """Files in PEM: of the server, and of the CA whose certificates clients must show; empty for none."""
-
-    cert_file: str = ""
-    key_file: str = ""
-    client_ca_file: str = ""
-
-    def check(self) -> None:
-        """Raise OptionError when the files can't be used."""
-        if bool(self.cert_file) != bool(self.key_file):
-            raise OptionError("--server-cert and --server-key belong together: give both or none")
-        if self.client_ca_file and not self.cert_file:
-            raise OptionError(
-                "--client-ca needs --server-cert and --server-key: without TLS nobody shows one"
-            )
-        if not self.cert_file:
-            return
-        try:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(self.cert_file, self.key_file)
-            if self.client_ca_file:
-                context.load_verify_locations(self.client_ca_file)
-        except (OSError, ssl.SSLError) as error:
-            files = ", ".join(filter(None, (self.cert_file, self.key_file, self.client_ca_file)))
-            raise OptionError(f"a certificate of the server can't be used ({files}): {error}") from None
-
-
-PLAIN = ServerTls()
 
 
 def application(find: Find, logs: Logs, ways: Streams, usage: UsageSource) -> "ASGIApp":
@@ -95,40 +60,15 @@ def application(find: Find, logs: Logs, ways: Streams, usage: UsageSource) -> "A
     return StreamLimit(Starlette(routes=served))
 
 
-def bind_socket(listen: str) -> socket.socket:
-    """Return a socket that listens on `host:port`; port 0 takes a free one. Raises OptionError."""
-    host, _, port = listen.rpartition(":")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host.strip("[]"), int(port)))
-        listener.listen(BACKLOG)  # who comes before the server has started waits
-    except (OSError, ValueError, OverflowError) as error:
-        listener.close()
-        raise OptionError(f"can't listen on {listen}: {error}; choose another with --listen") from None
-    return listener
-
-
-def api_address(listener: socket.socket, address: str, tls: ServerTls = PLAIN) -> str:
-    """Return the URL under which others reach `listener`: at `address` if it listens everywhere."""
-    host, port = listener.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):
-        host = address
-    scheme = "https" if tls.cert_file else "http"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
 def warn_if_open(listener: socket.socket, tls: ServerTls) -> None:
     """Say so when tokens and what people type would cross a network in the clear."""
-    host, port = listener.getsockname()[:2]
-    if tls.cert_file or ip_address(host).is_loopback:
-        return
-    log.warning(
-        "serving without TLS beyond this host address=%s port=%d; give --server-cert, --server-key and --client-ca",
-        host,
-        port,
-    )
+    if is_open(listener, tls):
+        host, port = listener.getsockname()[:2]
+        log.warning(
+            "serving without TLS beyond this host address=%s port=%d; give --server-cert, --server-key and --client-ca",
+            host,
+            port,
+        )
 
 
 def _is_no_false_alarm(record: logging.LogRecord) -> bool:
@@ -165,10 +105,7 @@ class AgentServer:
             ws_ping_interval=PING_S,
             ws_ping_timeout=PING_S,
             ws_per_message_deflate=False,
-            ssl_certfile=tls.cert_file or None,
-            ssl_keyfile=tls.key_file or None,
-            ssl_ca_certs=tls.client_ca_file or None,
-            ssl_cert_reqs=ssl.CERT_REQUIRED if tls.client_ca_file else ssl.CERT_NONE,
+            **tls.for_uvicorn(),
         )
         logging.getLogger("uvicorn.error").addFilter(_is_no_false_alarm)
         config.load()

@@ -59,6 +59,11 @@ class Account:
             self.used.get(name, 0) + amount <= self.rule.guarantee[name] for name, amount in named
         )
 
+    def holds_as_guaranteed(self, requests: Requests) -> bool:
+        """The same of a task that it holds already, and that is counted in `used`."""
+        named = [name for name, amount in requests if amount and name in self.rule.guarantee]
+        return bool(named) and all(self.used.get(name, 0) <= self.rule.guarantee[name] for name in named)
+
     def borrowed(self) -> dict[str, int]:
         """Return what it holds above its guarantee, by resource."""
         over = {name: used - self.rule.guarantee.get(name, 0) for name, used in self.used.items()}

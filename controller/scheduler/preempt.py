@@ -1,11 +1,12 @@
 """Preemption: which tasks must go so that one that is due more can run; the fewest and least costly.
 
 Who may be taken: of its own queue those of lower priority; of other queues, if the task stays within the guarantee of
-its queue, those of borrowers. There is no cycle: a task that was taken for its priority is below the taker's, and one
-that was reclaimed was not within a guarantee, so neither can take its place back.
+its queue, those that their queue has beyond its guarantee, each counted when those before it are gone. There is no
+cycle: a task that was taken for its priority is below the taker's; and one that was reclaimed was not within a
+guarantee, by the same measure by which one must be to reclaim. So neither can take its place back.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +20,7 @@ from controller.scheduler.shape import Shape
 from controller.scheduler.snapshot import TaskView
 from controller.scheduler.work import Work
 
-MAX_CANDIDATES = 100  # nodes that are looked at closely, as in Kubernetes
+MAX_CANDIDATES = 100  # nodes of which the best is chosen, as in Kubernetes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,11 @@ class Preemption:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """Who may be taken is the same for all tasks of one key. reclaimed: resources, empty for the own queue only."""
+    """Who may be taken is the same for all tasks of one key. reclaims: from other queues too."""
 
     queue: str
     priority: int
-    reclaimed: tuple[str, ...]
+    reclaims: bool
 
 
 @dataclass(slots=True)
@@ -60,10 +61,12 @@ class Preemptor:
         reclaims = account.is_guaranteed(task.shape.requests)
         rows = np.flatnonzero(self._candidates(task, reclaims=reclaims))
         found: list[tuple[tuple[float, ...], Preemption]] = []
-        for row in rows[:MAX_CANDIDATES]:
+        for row in rows:
             victims = self._victims(task, int(row), now, reclaims=reclaims)
             if victims:
                 found.append((_cost(victims, now, int(row)), Preemption(task, int(row), victims)))
+            if len(found) == MAX_CANDIDATES:
+                break
         return min(found, key=lambda each: each[0])[1] if found else None
 
     def take(self, preemption: Preemption) -> None:
@@ -71,7 +74,7 @@ class Preemptor:
         for victim in preemption.victims:
             self.taken.add(victim.uid)
             self.accounts[victim.queue].take(victim.requests, -1)
-        self._releasable = {key: sums for key, sums in self._releasable.items() if not key.reclaimed}
+        self._releasable = {key: sums for key, sums in self._releasable.items() if not key.reclaims}
         for key, sums in self._releasable.items():
             for victim in preemption.victims:
                 if victim.queue == key.queue and victim.priority < key.priority:
@@ -84,16 +87,16 @@ class Preemptor:
             return False
         if standing.queue == task.queue:
             return standing.priority < task.priority
-        asked = (name for name, amount in task.shape.requests if amount)
-        return reclaims and self._is_borrowed(standing.queue, asked)
+        return reclaims and self._is_borrowed(standing, {})
 
-    def _is_borrowed(self, queue: str, asked: Iterable[str]) -> bool:
-        """Say whether a queue holds more than its guarantee of one of these resources."""
-        account = self.accounts.get(queue)
+    def _is_borrowed(self, standing: Standing, gone: Mapping[str, int]) -> bool:
+        """Say whether a task is beyond its queue's guarantee once the queue holds less by `gone`."""
+        account = self.accounts.get(standing.queue)
         if account is None:
             return True
-        borrowed, ending = account.borrowed(), self._ending_of(queue)
-        return any(borrowed.get(name, 0) > ending.get(name, 0) for name in asked)
+        ending = self._ending_of(standing.queue)
+        left = {name: used - ending.get(name, 0) - gone.get(name, 0) for name, used in account.used.items()}
+        return not Account(account.rule, left).holds_as_guaranteed(standing.requests)
 
     def _ending_of(self, queue: str) -> Mapping[str, int]:
         """Return what a queue will have given back in a moment: that is not there to be reclaimed once more."""
@@ -106,8 +109,7 @@ class Preemptor:
 
     def _candidates(self, task: TaskView, *, reclaims: bool) -> Bools:
         fits = allowed(task.shape.place, self.work.fleet).copy()
-        reclaimed = tuple(name for name, asked in task.shape.requests if asked) if reclaims else ()
-        key = _Key(task.queue, task.priority, reclaimed)
+        key = _Key(task.queue, task.priority, reclaims)
         if key not in self._releasable:
             self._releasable[key] = self._sum(key)
         released = self._releasable[key]
@@ -129,28 +131,55 @@ class Preemptor:
         """Return what those who may be taken hold: resource -> by row; empty if there is nobody."""
         crowd, fleet = self.work.fleet.crowd, self.work.fleet
         chosen = (crowd.queue == crowd.queues.find(key.queue)) & (crowd.priority < key.priority)
-        for code, queue in enumerate(crowd.queues.values):
-            if key.reclaimed and queue != key.queue and self._is_borrowed(queue, key.reclaimed):
-                chosen |= crowd.queue == code
+        for code, queue in enumerate(crowd.queues.values if key.reclaims else ()):
+            if queue != key.queue:
+                chosen |= (crowd.queue == code) & self._borrowers(queue)
         chosen &= (crowd.row != NOWHERE) & ~crowd.is_ending & crowd.may_be_preempted
         chosen[[crowd.slot_of[uid] for uid in self.taken]] = False
         return crowd.sum_by(crowd.row, chosen, fleet.size) if chosen.any() else {}
 
+    def _borrowers(self, queue: str) -> Bools:
+        """Return by slot what `_is_borrowed` says of a task of this queue, before any other is gone."""
+        crowd, account = self.work.fleet.crowd, self.accounts.get(queue)
+        named, beyond = np.zeros(crowd.row.shape, np.bool_), np.zeros(crowd.row.shape, np.bool_)
+        if account is None:
+            return ~named
+        ending = self._ending_of(queue)
+        for name, guarantee in account.rule.guarantee.items():
+            code = crowd.resources.find(name)
+            asks = crowd.amounts[code] > 0 if code != ABSENT else False
+            named |= asks
+            if account.used.get(name, 0) - ending.get(name, 0) > guarantee:
+                beyond |= asks
+        return ~named | beyond
+
     def _victims(self, task: TaskView, row: int, now: float, *, reclaims: bool) -> tuple[Standing, ...]:
-        """Take the cheapest until it fits, then spare from the dearest on those that need not go."""
+        """Take the cheapest first, else the largest: of whole tasks those may be all that can be reclaimed."""
         eligible = [
             each
             for each in self.work.fleet.on_row.get(row, {}).values()
             if self.may_take(task, each, reclaims=reclaims)
         ]
         eligible.sort(key=lambda each: (each.priority, lost_work(each, now), each.uid))
+        return self._enough(task, row, eligible) or (
+            self._enough(task, row, sorted(eligible, key=lambda each: -_help(task.shape, each)))
+            if reclaims
+            else ()
+        )
+
+    def _enough(self, task: TaskView, row: int, eligible: Sequence[Standing]) -> tuple[Standing, ...]:
+        """Take one after the other until it fits, then spare from the last on those that need not go."""
         free = {name: int(self.work.free[index, row]) for name, index in self.work.fleet.resources.items()}
         gone: list[Standing] = []
+        of_queue: dict[str, dict[str, int]] = {}
         for each in eligible:
             if _fits(task.shape, free):
                 break
-            gone.append(each)
-            _add(free, each, +1)
+            given = of_queue.setdefault(each.queue, {})
+            if each.queue == task.queue or self._is_borrowed(each, given):
+                gone.append(each)
+                _add(free, each, +1)
+                _add(given, each, +1)
         if not _fits(task.shape, free):
             return ()
         for each in reversed(list(gone)):
@@ -165,6 +194,12 @@ class Preemptor:
 def lost_work(task: Standing, now: float) -> float:
     """Return the seconds that a task has run, which are lost when it goes."""
     return max(0.0, now - task.started_at) if task.started_at is not None else 0.0
+
+
+def _help(shape: Shape, task: Standing) -> float:
+    """Return the largest share of what is asked for that a task's end would free."""
+    held = dict(task.requests)
+    return max((held.get(name, 0) / amount for name, amount in shape.requests if amount), default=0.0)
 
 
 def _cost(victims: tuple[Standing, ...], now: float, row: int) -> tuple[float, ...]:

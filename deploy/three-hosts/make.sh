@@ -112,8 +112,12 @@ BERTH_KEY=/etc/berth/pki/$1.key
 END
 }
 
-# Health and metrics of the controller have no TLS: they are for its own host.
-controller_options="--listen 127.0.0.1:7602 --secret-key /etc/berth/pki/secrets.key"
+options_of_controller() {
+    pki=/etc/berth/pki
+    echo "--address $1 --listen $1:7602" \
+        "--server-cert $pki/controller-server.crt --server-key $pki/controller-server.key --client-ca $pki/ca.crt" \
+        "--secret-key $pki/secrets.key"
+}
 
 options_of_agent() {
     pki=/etc/berth/pki
@@ -124,7 +128,7 @@ options_of_agent() {
 mkdir -p "$out/ca"
 # What secrets are sealed to; all controllers have the same. Without it no secret can be opened again.
 [ -e "$out/ca/secrets.key" ] || "$BERTH" secret keygen "$out/ca/secrets.key" >/dev/null
-authority ca      # signs who speaks to etcd and to agents
+authority ca      # signs who speaks to etcd, to controllers and to agents
 authority peer-ca # signs members of etcd, and nothing else: who has such a certificate may join
 
 for host in $hosts; do
@@ -136,12 +140,13 @@ for host in $hosts; do
     issue peer-ca "$etc/etcd/pki/peer" "etcd-$name" serverAuth,clientAuth "$names"
     publish ca "$etc/berth/pki/ca.crt"
     issue ca "$etc/berth/pki/controller" controller clientAuth
+    issue ca "$etc/berth/pki/controller-server" "controller-server-$name" serverAuth "$names"
     cp "$out/ca/secrets.key" "$etc/berth/pki/secrets.key"
     issue ca "$etc/berth/pki/agent" "agent-$name" clientAuth
     issue ca "$etc/berth/pki/agent-server" "agent-server-$name" serverAuth "$names"
     mkdir -p "$etc/default"
     settings_of_etcd "$name" "$address" >"$etc/default/etcd"
-    { settings_of controller; echo "BERTH_CONTROLLER_OPTIONS=$controller_options"; } >"$etc/berth/controller.env"
+    { settings_of controller; echo "BERTH_CONTROLLER_OPTIONS=$(options_of_controller "$address")"; } >"$etc/berth/controller.env"
     { settings_of agent; echo "BERTH_AGENT_OPTIONS=$(options_of_agent "$name" "$address")"; } >"$etc/berth/agent.env"
     chmod 755 "$out/$name" "$etc" "$etc/default" "$etc/etcd" "$etc/etcd/pki" "$etc/berth" "$etc/berth/pki"
     chmod 644 "$etc/default/etcd" "$etc/berth/controller.env" "$etc/berth/agent.env"

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import OptionError, StateFolderBusy, StateUnreadable
+from agent.errors import StateFolderBusy, StateUnreadable
 from agent.identity import Identity, IdentityKeeper, StateFolder
 from agent.nodereport import NodeContext, NodeState, node_report
 from agent.options import AgentOptions
 from agent.resources import HostFacts, NodeFacts, allocatable_of, cgroup_limits, default_reserve
 from agent.server.access import Refusal, authorize, choose_attempt
-from agent.server.app import bind_socket
 from agent.server.logs import parse_query
 from agent.standing import Standing, judge
 from schemas.cluster import Cluster
+from store.errors import CannotServe
+from store.serving import bind_socket
 from tests.agent.builders import make_binding
 
 HOME = Identity("node-uid", "c1", incarnation=3, highest_revision=70)
@@ -176,5 +177,5 @@ def test_the_attempt_is_chosen() -> None:
 
 
 def test_a_wrong_listen_address_says_what_to_do() -> None:
-    with pytest.raises(OptionError, match="--listen"):
+    with pytest.raises(CannotServe, match="--listen"):
         bind_socket("127.0.0.1:notaport")

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from agent.errors import OptionError, RuntimeRefused
+from agent.errors import RuntimeRefused
 from agent.runtime.logs import NoLogs
 from agent.runtime.streams import ExecRequest, NoStreams
 from agent.server.access import Door, Refusal
-from agent.server.app import AgentServer, ServerTls, api_address, bind_socket, warn_if_open
+from agent.server.app import AgentServer, warn_if_open
 from agent.server.archive import parse_path
 from agent.server.archive import routes as archive_routes
 from agent.server.forward import parse_port
@@ -24,6 +24,8 @@ from agent.server.streams import parse_exec, parse_size
 from client.agent_http import AgentPeer, open_websocket, request
 from client.agent_tls import AgentTls
 from client.errors import AgentUnavailable
+from store.errors import CannotServe
+from store.serving import ServerTls, api_address, bind_socket
 from tests.agent.builders import make_binding
 from tests.support.etcd import Tls
 
@@ -163,7 +165,7 @@ def test_certificates_that_cant_be_used_are_told(tmp_path: Path) -> None:
         (ServerTls(client_ca_file="ca.crt"), "--client-ca needs"),
         (ServerTls("a.crt", "a.key"), "can't be used"),
     ):
-        with pytest.raises(OptionError, match=told):
+        with pytest.raises(CannotServe, match=told):
             tls.check()
     ServerTls().check()
 
@@ -189,6 +191,17 @@ def test_server_with_tls_says_https_and_wants_a_client_certificate(tmp_path: Pat
                 request(peer, tls, "GET", f"/v1/archive/{PLACE}?path=/x"),
             ):
                 pass
+
+
+def test_token_never_goes_to_an_agent_on_another_host_in_the_clear() -> None:
+    peer = AgentPeer("n1", "http://10.0.0.5:7601", token="secret")
+    told = (
+        "node n1 serves without TLS at http://10.0.0.5:7601, and a token never crosses a network in the clear"
+    )
+    with pytest.raises(AgentUnavailable, match=told):
+        open_websocket(peer, TLS, f"/v1/attach/{PLACE}")
+    with pytest.raises(AgentUnavailable, match=told), request(peer, TLS, "GET", "/v1/usage/default"):
+        pass
 
 
 def test_serving_in_the_clear_beyond_this_host_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,21 +9,28 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from client import leader_api
+from client.agent_tls import AgentTls
+from client.errors import LeaderUnavailable
 from controller import answers, foresight
 from controller.answers import BadQuestion
 from controller.scheduler.schedule import Policy
-from controller.server import ApiServer, address_of, bind_socket
+from controller.server import ApiServer
 from controller.snapshots import Asked, Frozen, frozen_from
 from schemas.binding import Desired
+from schemas.cluster import LeaderInfo
 from schemas.defaults import effective_spec
 from schemas.keys import task_ref
 from schemas.namespace import NamespaceSpec
 from schemas.task import TaskSpec
+from store.serving import PLAIN, ServerTls, api_address, bind_socket
 from tests.controller.harness import Cluster
+from tests.support.etcd import Tls
 
 Json = dict[str, Any]
 
@@ -238,11 +245,10 @@ def test_drain_says_what_fits_nowhere_and_which_budget_keeps_whom(world: Cluster
 
 
 @contextmanager
-def served(world: Cluster) -> Iterator[str]:
+def served(world: Cluster, tls: ServerTls = PLAIN, listen: str = "127.0.0.1:0") -> Iterator[str]:
     """The read API of the world's controller, whose core runs in a thread meanwhile."""
-    listener = bind_socket("127.0.0.1:0")
-    listener.listen()  # who comes before the server has started waits
-    server, over = ApiServer(listener, lambda: world.controller), threading.Event()
+    listener = bind_socket(listen)
+    server, over = ApiServer(listener, lambda: world.controller, tls), threading.Event()
 
     def run() -> None:
         while not over.wait(0.01):
@@ -252,7 +258,7 @@ def served(world: Cluster) -> Iterator[str]:
     server.start()
     core.start()
     try:
-        yield address_of(listener)
+        yield api_address(listener, "127.0.0.1", tls)
     finally:
         over.set()
         core.join()
@@ -294,6 +300,51 @@ def test_questions_take_the_token_of_their_namespace(world: Cluster) -> None:
         node = nodes_in(world, "team")["web"]
         tasks = ask(address, f"/v1/drain/{node}", tokens["default"])[1]["tasks"]
         assert {"namespace": None, "name": None} in [each["task"] for each in tasks]
+
+
+def leader_at(address: str) -> LeaderInfo:
+    return LeaderInfo(identity="c1", api_address=address, version="1")
+
+
+def test_leader_with_a_certificate_is_asked_over_https_only(world: Cluster, tmp_path: Path) -> None:
+    made = Tls.create(tmp_path)
+    files = ServerTls(str(tmp_path / "server.crt"), str(tmp_path / "server.key"), str(made.ca_file))
+    person = AgentTls(str(made.ca_file), *map(str, made.issue("person")))
+    token = token_of(world, "default")
+    with served(world, files) as address:
+        assert address.startswith("https://127.0.0.1:")
+        assert leader_api.ask(leader_at(address), person, [token], "/v1/shares")["kind"] == "Shares"
+        for tls, told in (
+            (AgentTls(), "not trusted by the system's CAs: give --cacert"),
+            (AgentTls(str(made.ca_file)), "it may want a client certificate: give --cert and --key"),
+        ):
+            with pytest.raises(LeaderUnavailable, match=told):
+                leader_api.ask(leader_at(address), tls, [token], "/v1/shares")
+        with pytest.raises(LeaderUnavailable, match="does not answer"):
+            leader_api.ask(leader_at(address.replace("https", "http")), person, [token], "/v1/shares")
+
+
+@pytest.mark.parametrize("host", ["10.0.0.5", "[2001:db8::1]", "leader.example.com"])
+def test_token_never_crosses_a_network_in_the_clear(host: str) -> None:
+    with pytest.raises(
+        LeaderUnavailable, match="a token never crosses a network in the clear; start it with"
+    ):
+        leader_api.ask(leader_at(f"http://{host}:7602"), AgentTls(), ["secret"], "/v1/shares")
+
+
+def test_controller_that_others_reach_without_tls_takes_no_token(world: Cluster) -> None:
+    token = token_of(world, "default")
+    with served(world, listen="0.0.0.0:0") as address:
+        code, told = ask(address, "/v1/shares", token)
+        assert (code, "--server-cert" in told["message"]) == (403, True)
+        with urllib.request.urlopen(f"{address}/metrics") as reply:
+            assert reply.status == 200
+
+
+def token_of(world: Cluster, namespace: str) -> str:
+    world.apply(f"any-{namespace}", namespace=namespace, **cpu("1"))
+    world.settle()
+    return str(world.leader.view.access[namespace].value.token)  # type: ignore[union-attr]
 
 
 def frozen_now(world: Cluster) -> Frozen:

@@ -137,14 +137,17 @@ def test_certificate_of_an_etcd_member_opens_no_door(three: ThreeHosts, name: st
         secured.recv(1)  # with TLS 1.3 the server's refusal comes after the handshake
 
 
-def test_agent_takes_no_connection_without_a_certificate_of_the_cluster(three: ThreeHosts) -> None:
+@pytest.mark.parametrize("port", [7601, 7602])
+def test_agent_and_controller_take_no_connection_without_a_certificate_of_the_cluster(
+    three: ThreeHosts, port: int
+) -> None:
     host = three.hosts[0]
     context = ssl.create_default_context(cafile=three.variables(USER)["BERTH_CACERT"])
     with pytest.raises((ssl.SSLError, urllib.error.URLError, ConnectionError)):
-        urllib.request.urlopen(f"https://{host.address}:7601/healthz", timeout=10, context=context)
+        urllib.request.urlopen(f"https://{host.address}:{port}/healthz", timeout=10, context=context)
     context.load_cert_chain(three.variables(USER)["BERTH_CERT"], three.variables(USER)["BERTH_KEY"])
     with urllib.request.urlopen(
-        f"https://{host.address}:7601/healthz", timeout=10, context=context
+        f"https://{host.address}:{port}/healthz", timeout=10, context=context
     ) as answer:
         assert answer.status == 200
 

@@ -71,11 +71,12 @@ def test_another_user_reaches_neither_etcd_nor_agent_nor_files(machine: Machine)
     pki = machine.data / "pki"
     own = ("--cert", str(pki / "client.crt"), "--key", str(pki / "client.key"))
     curl = ("curl", "--silent", "--insecure", "--max-time", "5")
-    for url in (f"{endpoint}/version", f"{peer}/members", f"{agent}/healthz"):
+    leader = machine.json("version")["leaderApi"]
+    for url in (f"{endpoint}/version", f"{peer}/members", f"{agent}/healthz", f"{leader}/metrics"):
         refused = subprocess.run([*as_nobody, *curl, url], check=False, cwd="/", capture_output=True)
         assert refused.returncode not in (0, CURL_NOBODY_LISTENS), url
         assert refused.stdout == b"", url
-    for url in (f"{endpoint}/version", f"{agent}/healthz"):
+    for url in (f"{endpoint}/version", f"{agent}/healthz", f"{leader}/metrics"):
         assert subprocess.run([*curl, *own, url], check=False, capture_output=True).returncode == 0, url
     for file in (pki / "client.key", machine.data / "up.json"):
         read = subprocess.run([*as_nobody, "cat", str(file)], check=False, cwd="/", capture_output=True)

@@ -194,6 +194,7 @@ class Cluster:
             "--address": "127.0.0.1",
             "--port-range": f"{first}-{first + PORTS_EACH - 1}",
             "--lease-ttl": str(LEASE_TTL_S),
+            "--image-gc-high": "100",  # nothing of a test is removed because the host's disk is full
         }
         given = [part for pair in defaults.items() if pair[0] not in options for part in pair]
         return self._start(name, ["agent", *given, *options], environment)

@@ -1,0 +1,205 @@
+"""Preemption: who goes, as few as can be, guarantees are kept on both sides, and it comes to an end."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from controller.scheduler.fairness import QueueRule
+from controller.scheduler.fleet import Fleet
+from controller.scheduler.node_view import NodeView
+from controller.scheduler.schedule import schedule
+from controller.scheduler.snapshot import TaskView
+from tests.controller.scheduler.builders import POLICY, Life, node, waiting
+
+
+def life(*nodes: NodeView, rules: tuple[QueueRule, ...] = (QueueRule("default"),)) -> Life:
+    return Life(list(nodes), rules)
+
+
+def run(cluster: Life, *tasks: TaskView) -> None:
+    """Let tasks come and be placed, one after the other."""
+    for task in tasks:
+        cluster.come([task])
+        cluster.cycle()
+        assert task.uid in cluster.where
+
+
+def victims(cluster: Life, *tasks: TaskView) -> set[str]:
+    cluster.come(tasks)
+    return {each.uid for each in schedule(cluster.snapshot(), POLICY, cluster.now, 0).victims}
+
+
+def test_the_lowest_priority_goes_first() -> None:
+    cluster = life(node("n1", cpu=3))
+    run(
+        cluster, waiting("low", 1, priority=1), waiting("lower", 1, priority=0), waiting("mid", 1, priority=2)
+    )
+    assert victims(cluster, waiting("high", 1, priority=9)) == {"lower"}
+
+
+def test_of_equal_priority_who_loses_the_least_work_goes() -> None:
+    cluster = life(node("n1", cpu=1), node("n2", cpu=1))
+    run(cluster, waiting("old", 1))
+    cluster.advance(100)
+    run(cluster, waiting("young", 1))
+    cluster.advance(5)
+    assert victims(cluster, waiting("high", 1, priority=9)) == {"young"}
+
+
+def test_who_need_not_go_is_spared() -> None:
+    cluster = life(node("n1", cpu=4))
+    run(cluster, waiting("small", 1), waiting("large", 3, priority=1))
+    assert victims(cluster, waiting("high", 3, priority=9)) == {"large"}
+
+
+def test_nobody_goes_for_one_who_would_not_fit_all_the_same() -> None:
+    cluster = life(node("n1", cpu=4))
+    run(cluster, waiting("small", 1), waiting("peer", 2, priority=9))
+    assert victims(cluster, waiting("high", 4, priority=9)) == set()
+
+
+@pytest.mark.parametrize(("wanted", "gone"), [(1, 1), (2, 2), (3, 2)])
+def test_no_more_is_taken_back_than_a_queue_has_borrowed(wanted: int, gone: int) -> None:
+    """B has borrowed 2 of its 4; a task of 3 does not fit into that, so C, who has no guarantee, makes room."""
+    rules = (
+        QueueRule("a", guarantee={"cpu": 4}),
+        QueueRule("b", guarantee={"cpu": 2}),
+        QueueRule("c"),
+    )
+    cluster = life(node("n1", cpu=4), node("n2", cpu=4), rules=rules)
+    run(cluster, *(waiting(f"b{number}", 1, "b") for number in range(4)))
+    run(cluster, *(waiting(f"c{number}", 2, "c", priority=9) for number in range(2)))
+    found = victims(cluster, waiting("a", wanted, "a"))
+    assert len(found) == gone
+    assert {name[0] for name in found} == ({"b"} if wanted < 3 else {"c"})
+
+
+tasks = st.builds(
+    lambda cpu, memory, queue, priority: (cpu, memory, queue, priority),
+    st.integers(1, 4),
+    st.integers(0, 3),
+    st.sampled_from(("a", "b", "c")),
+    st.integers(0, 3),
+)
+sizes = st.lists(st.tuples(st.integers(2, 6), st.integers(2, 6)), min_size=1, max_size=3)
+guarantees = st.lists(st.integers(0, 6), min_size=3, max_size=3)
+Task = tuple[int, int, str, int]
+
+
+def drawn(sizes: list[tuple[int, int]], guaranteed: list[int]) -> Life:
+    rules = tuple(
+        QueueRule(name, guarantee={"cpu": amount} if amount else {})
+        for name, amount in zip("abc", guaranteed, strict=True)
+    )
+    return life(
+        *(node(f"n{n}", cpu=cpu, memory=memory) for n, (cpu, memory) in enumerate(sizes)), rules=rules
+    )
+
+
+def come(cluster: Life, batch: list[Task], first: int) -> None:
+    cluster.come(
+        waiting(f"t{first + number}", cpu, queue, priority, memory=memory, age=first + number)
+        for number, (cpu, memory, queue, priority) in enumerate(batch)
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(sizes, guarantees, st.lists(st.lists(tasks, max_size=6), min_size=1, max_size=3))
+def test_preemption_comes_to_an_end(
+    sizes: list[tuple[int, int]], guaranteed: list[int], batches: list[list[Task]]
+) -> None:
+    """No cycle, though each victim waits again at once: also where more is guaranteed than there is."""
+    cluster, made = drawn(sizes, guaranteed), 0
+    for batch in batches:
+        come(cluster, batch, made)
+        made += len(batch)
+        cluster.settle(4 * made + 4)
+        cluster.advance(10)
+    event(f"evictions: {min(9, len(cluster.evictions))}")
+
+
+@settings(max_examples=300, deadline=None)
+@given(sizes, guarantees, st.lists(tasks, max_size=8), tasks)
+def test_victims_are_due_and_none_of_them_is_spare(
+    sizes: list[tuple[int, int]], guaranteed: list[int], there: list[Task], last: Task
+) -> None:
+    cluster = drawn(sizes, guaranteed)
+    come(cluster, there, 0)
+    cluster.settle(4 * len(there) + 4)
+    for uid in [uid for uid in cluster.tasks if uid not in cluster.where]:
+        del cluster.tasks[uid]
+    cluster.advance(10)
+    come(cluster, [last], len(there))
+    uid = f"t{len(there)}"
+    decisions = cluster.cycle()
+    gone = [each.uid for each in decisions.victims]
+    event(f"victims: {len(gone)}")
+    if not gone:
+        return
+    task = cluster.tasks[uid]
+    for victim in gone:
+        other = cluster.tasks[victim]
+        assert other.queue != task.queue or other.priority < task.priority
+    free = cluster.free(cluster.nominated[uid])
+    assert _fits(task, free), "they make enough room"
+    for kept in (set(some) for some in combinations(gone, 1)):
+        less = dict(free)
+        for name, amount in (each for one in kept for each in cluster.tasks[one].shape.requests):
+            less[name] -= amount
+        assert not _fits(task, less), "who could stay does"
+
+
+def _fits(task: TaskView, free: dict[str, int]) -> bool:
+    return all(free[name] >= amount for name, amount in task.shape.requests)
+
+
+@settings(max_examples=300, deadline=None)
+@given(sizes, guarantees, st.lists(tasks, max_size=8), tasks)
+def test_nobody_within_its_guarantee_is_taken_for_another_queue(
+    sizes: list[tuple[int, int]], guaranteed: list[int], there: list[Task], last: Task
+) -> None:
+    """A queue may fall below its guarantee only with the last of its tasks that go, as tasks are whole."""
+    cluster = drawn(sizes, guaranteed)
+    come(cluster, there, 0)
+    cluster.settle(4 * len(there) + 4)
+    before = cluster.used()
+    come(cluster, [(*last[:2], last[2], last[3])], len(there))
+    gone = [each.uid for each in cluster.cycle().victims if each.for_uid == f"t{len(there)}"]
+    mine = cluster.tasks[f"t{len(there)}"].queue
+    for queue, guarantee in zip("abc", guaranteed, strict=True):
+        taken = [cluster.tasks[uid] for uid in gone if cluster.tasks[uid].queue == queue]
+        if queue == mine or not taken:
+            continue
+        event("reclaimed")
+        amounts = [dict(task.shape.requests)["cpu"] for task in taken]
+        held = before.get(queue, {}).get("cpu", 0)
+        assert held - (sum(amounts) - max(amounts)) > guarantee or _borrows_memory(taken)
+
+
+def _borrows_memory(taken: list[TaskView]) -> bool:
+    """Nobody guarantees memory here, so all of it is borrowed."""
+    return any(name == "memory" for task in taken for name, _ in task.shape.requests)
+
+
+def test_who_is_ending_already_is_no_victim() -> None:
+    cluster = life(node("n1", cpu=2))
+    run(cluster, waiting("ends", 1), waiting("stays", 1))
+    cluster.come([waiting("high", 1, priority=9)])
+    there = cluster.snapshot()
+    ending = replace(there.fleet.standing["ends"], is_ending=True)
+    others = [each for each in there.fleet.standing.values() if each.uid != "ends"]
+    fleet = Fleet([view for view in there.fleet.views if view is not None], [ending, *others])
+    found = schedule(replace(there, fleet=fleet), POLICY, 0.0, 0)
+    assert {each.uid for each in found.victims} <= {"stays"}
+
+
+def test_queues_whose_guarantees_say_nothing_of_what_is_short_do_not_take_it_from_each_other_by_turns() -> (
+    None
+):
+    rules = (QueueRule("a", guarantee={"cpu": 1}), QueueRule("c", guarantee={"cpu": 1}))
+    cluster = life(node("n1", cpu=2, memory=2), rules=rules)
+    run(cluster, waiting("there", 1, "c", memory=1))
+    assert victims(cluster, waiting("later", 1, "a", memory=2)) == set(), "c is within its guarantee"
