@@ -81,6 +81,7 @@ class Host:
         variables = settings(self.root / "etc/berth/controller.env", self.root)
         command = unit_command("berth-controller", variables)
         command[command.index("127.0.0.1:7602")] = "127.0.0.1:0"  # both controllers are on this machine
+        command[command.index("/var/lib/berth-controller/history.db")] = str(self.root / "history.db")
         more = ["--identity", self.name, "--lease-ttl", str(LEASE_TTL_S)]
         self._start("controller", [str(BERTH), *command[1:], *more], variables)
 
