@@ -24,6 +24,7 @@ READERS = frozenset(
     {
         "api-resources",
         "auth",
+        "blame",
         "completion",
         "config",
         "describe",
@@ -73,6 +74,8 @@ VERBS = {
     "diff": Verb("cli.diff", "Show what an apply would change.", error_code=2),
     "plan": Verb("cli.plan", "Show what an apply would do: where tasks land, what waits.", error_code=255),
     "history": Verb("cli.history", "Show what became of an object, change by change."),
+    "blame": Verb("cli.blame", "Show for each field who set it, when, at which revision."),
+    "restore": Verb("cli.restore", "Make an object what it was, as a new version of it."),
     "events": Verb("cli.events", "Show what happened to objects."),
     "logs": Verb("cli.logs", "Print the output of tasks."),
     "top": Verb("cli.top", "Show what nodes or tasks use right now."),
