@@ -47,6 +47,16 @@ def controller(
     finished_task_keep: Annotated[
         int, typer.Option(min=0, help="How many of those are kept in a namespace; the oldest go first.")
     ] = 1000,
+    history_file: Annotated[
+        str,
+        typer.Option(
+            help="File in which each change of an object is kept, for berth history and get --at; "
+            "each controller has its own [default: none is kept]."
+        ),
+    ] = "",
+    history_size: Annotated[
+        str, typer.Option(help="How large it may get, at least 4Mi; the oldest changes go first.")
+    ] = "64Mi",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the controller until SIGTERM. Several may run: one leads, the others stand by."""
@@ -70,6 +80,8 @@ def controller(
         version=berth_version(),
         secret_key=Path(secret_key) if secret_key else None,
         finished=FinishedPolicy(parse_ttl(finished_task_ttl), finished_task_keep),
+        history_file=Path(history_file).absolute() if history_file else None,
+        history_bytes=parse_size(history_size),
     )
     raise typer.Exit(run_controller(options))
 
@@ -83,3 +95,18 @@ def parse_ttl(text: str) -> float:
         return parse_duration(text) or float("inf")
     except InvalidQuantity as error:
         raise BadOption(f"--finished-task-ttl: {error}; write it as in 24h or 90m, 0 for no limit") from None
+
+
+def parse_size(text: str) -> int:
+    """Return bytes. Raises BadOption."""
+    from controller.main import MIN_HISTORY_BYTES
+    from schemas.errors import InvalidQuantity
+    from schemas.quantity import parse_quantity
+
+    try:
+        size = parse_quantity("memory", text)
+    except InvalidQuantity as error:
+        raise BadOption(f"--history-size: {error}; write it as in 64Mi or 1Gi") from None
+    if size < MIN_HISTORY_BYTES:
+        raise BadOption(f"--history-size {text} is too little to be of use; give it 4Mi or more")
+    return size

@@ -67,9 +67,19 @@ def get(
     watch_only: Annotated[
         bool, typer.Option("--watch-only", help="Only the changes, not what there is now.")
     ] = False,
+    at: Annotated[
+        str, typer.Option("--at", help="As it was: 10m ago, or at a time, such as 2026-11-29T10:00:00Z.")
+    ] = "",
+    at_rev: Annotated[
+        str, typer.Option("--at-rev", help="As it was at this revision; see: berth history.")
+    ] = "",
 ) -> None:
     """Show objects in a table, as JSON or YAML, or as a template has it."""
     session, form = session_of(context), parse_form(output)
+    if at or at_rev:
+        from cli.past import check_past
+
+        check_past(at, at_rev, is_watching=watch or watch_only, first=what[0])
     namespace = None if all_namespaces else session.namespace
     if what[0] in EVENTS:
         from cli.events import get_events
@@ -98,6 +108,10 @@ def get(
     check(wish)
     _check_form(wish)
     with session.client() as client:
+        if at or at_rev:
+            from cli.past import get_past, parse_when
+
+            raise typer.Exit(get_past(session, client, wish, parse_when(at, at_rev)))
         if watch or watch_only:
             from cli.watch import watch_objects
 

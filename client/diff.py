@@ -5,6 +5,8 @@ from typing import Any
 
 from client.planned import Planned
 from client.yamltext import to_yaml
+from schemas.keys import ObjectRef
+from schemas.meta import CLUSTER_NAMESPACE
 
 
 def unified_diff(planned: Planned) -> str:
@@ -19,6 +21,20 @@ def unified_diff(planned: Planned) -> str:
         before.splitlines(keepends=True), after.splitlines(keepends=True), f"live/{place}", f"merged/{place}"
     )
     return _mark(planned) + "".join(lines)
+
+
+def past_diff(ref: ObjectRef, before: tuple[str, Any], after: tuple[str, Any]) -> str:
+    """Return the diff of an object between two moments, empty without differences.
+
+    before, after: the name of the moment, and the object as it was then, None where there was none.
+    """
+    old, new = (_lines(raw) for _, raw in (before, after))
+    place = str(ref) if ref.namespace == CLUSTER_NAMESPACE else f"{ref.namespace}/{ref}"
+    return "".join(difflib.unified_diff(old, new, f"{before[0]}/{place}", f"{after[0]}/{place}"))
+
+
+def _lines(raw: dict[str, Any] | None) -> list[str]:
+    return [] if raw is None else to_yaml(_ordered(_shown(raw))).splitlines(keepends=True)
 
 
 def _shown(raw: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from client.composing import OWNED_PLURALS, Templates, template_key
 from client.views import ObjectView, build_view, build_views
 from schemas.event import Event
-from schemas.keys import Family, Keys, ObjectRef, StatusKey
+from schemas.keys import AppliedKey, Family, Keys, ObjectRef, StatusKey
 from schemas.kinds import Kind
 from schemas.meta import CLUSTER_NAMESPACE
 from store import codec
@@ -131,3 +131,13 @@ def parse_event(kv: KeyValue) -> Event | None:
         return None if isinstance(raw, codec.Unreadable) else Event.parse_stored(raw)
     except ValueError:
         return None
+
+
+def read_applied(store: Store, keys: Keys, ref: ObjectRef) -> dict[str, codec.Json]:
+    """Return manager -> its last applied form of an object; a record that can't be read is passed over."""
+    found = {}
+    for kv in store.list(keys.applied_range(ref)).kvs:
+        parsed, raw = keys.parse(kv.key), codec.decode(kv)
+        if isinstance(parsed, AppliedKey) and not isinstance(raw, codec.Unreadable):
+            found[parsed.manager] = raw
+    return found

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from controller.errors import CannotStart
+from controller.history.archive import DEFAULT_SIZE_BYTES, MIN_SIZE_BYTES, Archive, FileLock
+from controller.history.keeper import Keeper
 from controller.manager import Controller, ControllerSettings
 from controller.reconcilers.collection import FinishedPolicy
 from controller.scheduler.schedule import Policy
 from controller.scheduler.scores import Strategy
 from controller.server import ApiServer
 from controller.source import Random
+from schemas.keys import Keys
 from sealing.errors import BadKey
 from sealing.keys import KeyPair, load_key_pair
 from store.api import Store
@@ -25,9 +28,12 @@ from store.errors import CannotServe, PermissionDenied, Rewound, ServerTooOld, S
 from store.loop import Supervisor, calm_collector, steady_clock
 from store.serving import PLAIN, ServerTls, api_address, bind_socket, primary_address
 
-__all__ = ["ControllerOptions", "FinishedPolicy", "run_controller"]
+__all__ = ["MIN_HISTORY_BYTES", "ControllerOptions", "FinishedPolicy", "run_controller"]
 
 log = logging.getLogger(__name__)
+
+MIN_HISTORY_BYTES = MIN_SIZE_BYTES
+HISTORY_STOP_S = 5.0  # what waits is written within tenths of a second, unless the disk hangs
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,7 @@ class ControllerOptions:
     identity: name shown as leader. score: how nodes are chosen. lease_ttl_s: seconds until a dead leader is replaced.
     secret_key: file of the private key that opens Secrets; None: tasks that need one wait.
     finished: when tasks of nobody's that have ended are removed.
+    history_file: where changes of spec are taken down, None: nowhere; history_bytes: how large it may get.
     """
 
     etcd: tuple[str, ...]
@@ -55,6 +62,8 @@ class ControllerOptions:
     version: str = ""
     secret_key: Path | None = None
     finished: FinishedPolicy = field(default_factory=FinishedPolicy)
+    history_file: Path | None = None
+    history_bytes: int = DEFAULT_SIZE_BYTES
 
 
 def run_controller(options: ControllerOptions) -> int:
@@ -75,7 +84,8 @@ def run_controller(options: ControllerOptions) -> int:
         server = ApiServer(listener, lambda: current[-1], options.tls)
         address = api_address(listener, options.address or primary_address(), options.tls)
         try:
-            return _run_lives(options, key_pair, address, stopping, current, server)
+            with history_of(options) as history:
+                return _run_lives(options, key_pair, address, stopping, current, server, history)
         except (CannotStart, ServerTooOld, PermissionDenied, OSError) as error:
             return _fail(str(error))
         finally:
@@ -91,20 +101,50 @@ def _run_lives(
     stopping: threading.Event,
     current: list[Controller],
     server: ApiServer,
+    history: Keeper | None,
 ) -> int:
     """Run one controller after another: each rewind of history ends one, and the next begins afresh."""
     saw_rewind = False
     while not stopping.is_set():
         store = open_store(options)
         try:
-            life = _Life(store, options, key_pair, address, saw_rewind)
+            life = _Life(store, options, key_pair, address, saw_rewind, history)
             current[:] = [life.controller]
             if not server.started:
                 server.start()
             saw_rewind = life.run(stopping)
+            if saw_rewind and history is not None:
+                history.rewound()
         finally:
             store.close()
     return 0
+
+
+@contextmanager
+def history_of(options: ControllerOptions) -> Iterator[Keeper | None]:
+    """Keep the archive in a thread of its own, from before the first life of a controller until after the last.
+
+    Raises CannotStart when another process has the file.
+    """
+    path = options.history_file
+    if path is None:
+        yield None
+        return
+    lock = FileLock(path.with_name(path.name + ".lock"))
+    clock = steady_clock()
+    keeper = Keeper(Archive(path, options.history_bytes), Keys(options.prefix), clock)
+    thread, wake = Supervisor(clock), threading.Event()
+    keeper.wake = wake.set
+    thread.add(keeper, wake)
+    thread.start()
+    try:
+        yield keeper
+    finally:
+        if thread.stop(HISTORY_STOP_S):
+            log.warning("history is still busy with its disk, what waits is lost file=%s", path)
+        else:
+            keeper.close()
+            lock.release()
 
 
 def open_store(options: ControllerOptions) -> Store:
@@ -128,6 +168,7 @@ class _Life:
         key_pair: KeyPair | None,
         address: str,
         saw_rewind: bool,
+        history: Keeper | None,
     ) -> None:
         self._clock = steady_clock()
         self._supervisor = Supervisor(self._clock)
@@ -144,7 +185,12 @@ class _Life:
         )
         source = Random(lambda: str(uuid.uuid4()), lambda: secrets.token_urlsafe(32), secrets.randbits(32))
         self.controller = Controller(
-            store, settings, source, saw_rewind=saw_rewind, wake_core=wakes["core"].set
+            store,
+            settings,
+            source,
+            saw_rewind=saw_rewind,
+            wake_core=wakes["core"].set,
+            history=history,
         )
         for actor in self.controller.actors:
             wake = wakes.setdefault(actor.name, threading.Event())

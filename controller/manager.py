@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from controller.compactor import Compactor
 from controller.electing import LEASE_TTL_S, Electing
 from controller.errors import CannotStart
+from controller.history.keeper import Keeper
 from controller.leader import Term
 from controller.questions import Questions
 from controller.reconcilers.collection import FinishedPolicy
@@ -79,7 +80,9 @@ class Controller:
         *,
         saw_rewind: bool = False,
         wake_core: Callable[[], None] = lambda: None,
+        history: Keeper | None = None,
     ) -> None:
+        """history: takes down what the informer sees; None: nobody does."""
         self._settings = settings
         self._random = random_source
         self._saw_rewind = saw_rewind
@@ -87,7 +90,8 @@ class Controller:
         self._is_away = False
         self.keys = Keys(settings.prefix)
         self.view = View(self.keys)
-        self.informer = Informer(store, (self.keys.root,), wake_core)
+        self.history = history
+        self.informer = Informer(store, (self.keys.root,), wake_core, observer=history)
         info = LeaderInfo(
             identity=settings.identity, api_address=settings.api_address, version=settings.version
         )

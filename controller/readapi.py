@@ -4,6 +4,9 @@
     GET  /v1/shares                                 the token of any namespace
     POST /v1/plan                                   the tokens of all namespaces that it is about
     GET  /v1/drain/{node}[?ignoreDaemonsets=1]      the token of any namespace; others' tasks are not named
+    GET  /v1/history/{namespace}/{plural}/{name}    the namespace's token; for `_cluster` that of any
+    GET  /v1/at?revision=|time=|ago=                the same; namespace= (`*`: all whose tokens are shown),
+             [&namespace=][&plural=][&name=]        plural=, name= narrow it down
 
 Tokens are those of /berth/access/<namespace>, which who may use the namespace can read: `Authorization: Bearer
 TOKEN[,TOKEN...]`. None is taken in the clear from other hosts. A refusal is JSON: {"message": what, why, and what
@@ -19,9 +22,12 @@ from typing import TYPE_CHECKING
 
 from controller import answers, foresight
 from controller.answers import BadQuestion, Json
+from controller.history.answers import CantTell
+from controller.history.questions import ALL, ask_at, ask_history
 from controller.manager import Controller
 from controller.snapshots import Asked, Frozen
-from schemas.keys import task_ref
+from schemas.keys import ObjectRef, task_ref
+from schemas.meta import CLUSTER_NAMESPACE
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -59,6 +65,12 @@ def require(namespace: str, seen: frozenset[str]) -> None:
         raise BadQuestion(403, f"the token of namespace {namespace} was not shown")
 
 
+def require_view(namespace: str, seen: frozenset[str]) -> None:
+    """Raises BadQuestion 403 where objects of a namespace may not be seen; those without one everybody may see."""
+    if namespace != CLUSTER_NAMESPACE:
+        require(namespace, seen)
+
+
 def routes(controller: Callable[[], Controller], refusal: str = "") -> "list[Route]":
     """Return where questions are answered; one at a time, so that they never take the core's processor for long.
 
@@ -87,7 +99,7 @@ def routes(controller: Callable[[], Controller], refusal: str = "") -> "list[Rou
             if not request.headers.get("authorization"):
                 bearer_namespaces("", {})
             return JSONResponse(await asyncio.get_running_loop().run_in_executor(pool, work))
-        except BadQuestion as error:
+        except (BadQuestion, CantTell) as error:
             return JSONResponse({"message": str(error)}, error.status)
         except TimeoutError:
             return JSONResponse({"message": "the controller is busy; try again"}, 503)
@@ -132,7 +144,31 @@ def routes(controller: Callable[[], Controller], refusal: str = "") -> "list[Rou
             lambda state, seen: foresight.drain(state, node, seen, ignore_daemonsets=ignores),
         )
 
+    async def history(request: "Request") -> "Response":
+        place = request.path_params
+        ref = ObjectRef(place["plural"], place["namespace"], place["name"])
+        least = request.query_params.get("least", "")
+
+        def answer(state: Frozen, seen: frozenset[str]) -> Json:
+            require_view(ref.namespace, seen)
+            return {**answers.header(state, "History"), **ask_history(controller().history, ref, least)}
+
+        return await respond(request, Asked(), answer)
+
+    async def at(request: "Request") -> "Response":
+        asked = dict(request.query_params)
+
+        def answer(state: Frozen, seen: frozenset[str]) -> Json:
+            namespace = asked.get("namespace", ALL)
+            if namespace != ALL:
+                require_view(namespace, seen)
+            return {**answers.header(state, "At"), **ask_at(controller().history, asked, seen, state.now)}
+
+        return await respond(request, Asked(), answer)
+
     return [
+        Route("/v1/history/{namespace}/{plural}/{name:path}", history),
+        Route("/v1/at", at),
         Route("/v1/why/{namespace}/{task}", why),
         Route("/v1/shares", shares),
         Route("/v1/plan", plan, methods=["POST"]),

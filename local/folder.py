@@ -3,6 +3,7 @@
 pki/            CA, certificates, keys          up.json   what runs, and what is to be the same next time
 etcd/           etcd's data                     lock      held by `berth up` while it lives
 agents/<node>/  state folders of the agents     logs/     *.log of each process
+history/        what became of objects
 """
 
 import fcntl
@@ -21,7 +22,7 @@ from local.processes import ProcessId, is_alive
 
 VARIABLE = "BERTH_DATA_DIR"
 TRIES, PAUSE_S = 4, 0.1  # to take the lock
-OWN = frozenset({"pki", "etcd", "agents", "logs", "lock"})  # what may be there without up.json
+OWN = frozenset({"pki", "etcd", "agents", "logs", "history", "lock"})  # what may be there without up.json
 MAX_LOG_BYTES = 10 * 2**20  # a log that is longer when its process starts is set aside
 
 
@@ -51,6 +52,7 @@ class Folder:
         self.etcd = path / "etcd"
         self.agents = path / "agents"
         self.logs = path / "logs"
+        self.history = path / "history" / "controller.db"
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from store.api import KeyValue, Store
 from store.errors import PermissionDenied, StoreError, Unavailable
-from store.reflector import Cache, Change, Reflector, Timing
+from store.reflector import Cache, Change, Observer, Reflector, Timing
 
 IDLE_TIMEOUT_S = 30.0  # three times what `store.etcd` waits before it asks a silent stream for a sign of life
 RESYNC_EVERY_S = 600.0  # a safety net only: it finds what no watch told
@@ -28,12 +28,17 @@ class Informer:
         idle_timeout_s: float = IDLE_TIMEOUT_S,
         resync_every_s: float = RESYNC_EVERY_S,
         jitter: Callable[[], float] = lambda: 0.0,
+        observer: Observer | None = None,
     ) -> None:
-        """jitter: a number from 0 to 1, drawn a failure, that stretches the wait after it by as much."""
+        """jitter: a number from 0 to 1, drawn a failure, that stretches the wait after it by as much.
+
+        observer: is told of each event and of each gap between them; for an informer of one prefix.
+        """
         self._cache = Cache()
         timing = Timing(idle_timeout_s, resync_every_s, jitter)
         self._reflectors = tuple(
-            Reflector(store, prefix, self._cache, notify=notify, timing=timing) for prefix in prefixes
+            Reflector(store, prefix, self._cache, notify=notify, timing=timing, observer=observer)
+            for prefix in prefixes
         )
 
     def step(self, now: float) -> tuple[Change, ...]:

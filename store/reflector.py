@@ -9,6 +9,7 @@ reply may be ahead of what was listed.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from store.api import KeyValue, Listing, Store, Watch, WatchEvent
 from store.errors import Compacted, Rewound, StoreError, WatchLost
@@ -26,6 +27,18 @@ class Change:
     key: str
     old: KeyValue | None
     new: KeyValue | None
+
+
+class Observer(Protocol):
+    """Is told all that is learnt of the store, in its order: each event once, and where events may be missing.
+
+    A change that a list showed before its event came is told when the event comes. So a list is told only where a
+    watch begins after it: what happened between the last call and that list was not seen, but for its result.
+    """
+
+    def listed(self, kvs: tuple[KeyValue, ...], revision: int) -> None: ...
+
+    def saw(self, events: tuple[WatchEvent, ...]) -> None: ...
 
 
 class Cache:
@@ -72,12 +85,20 @@ class Reflector:
     """Keeps the keys under one prefix of `cache`; `revision` is 0 before the first list."""
 
     def __init__(
-        self, store: Store, prefix: str, cache: Cache, *, notify: Callable[[], None], timing: Timing
+        self,
+        store: Store,
+        prefix: str,
+        cache: Cache,
+        *,
+        notify: Callable[[], None],
+        timing: Timing,
+        observer: Observer | None = None,
     ) -> None:
         self._store = store
         self._cache = cache
         self._notify = notify
         self._timing = timing
+        self._observer = observer
         self._watch: Watch | None = None
         self._resync_at = 0.0
         self._last_life = 0.0
@@ -156,6 +177,8 @@ class Reflector:
         gone = [kv.key for kv in self._known() if kv.key not in found]
         for key in (*gone, *found):
             self._apply(key, found.get(key), changes)
+        if self._watch is None and self._observer is not None:
+            self._observer.listed(listing.kvs, listing.revision)
         self.revision = listing.revision
         self._resync_at = now + self._timing.resync_every_s
 
@@ -197,6 +220,8 @@ class Reflector:
     def _take(self, events: tuple[WatchEvent, ...], changes: list[Change]) -> None:
         """Apply whole revisions; those that a list showed already are skipped."""
         floor = self.revision
+        if self._observer is not None:
+            self._observer.saw(events)
         for event in events:
             if event.mod_revision > floor:
                 self._apply(event.key, event.kv, changes)

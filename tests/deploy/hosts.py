@@ -80,6 +80,7 @@ class Host:
     def start_controller(self) -> None:
         variables = settings(self.root / "etc/berth/controller.env", self.root)
         command = unit_command("berth-controller", variables)
+        command[command.index("/var/lib/berth-controller/history.db")] = str(self.root / "history.db")
         more = ["--identity", self.name, "--lease-ttl", str(LEASE_TTL_S)]
         self._start("controller", [str(BERTH), *command[1:], *more], variables)
 
