@@ -43,6 +43,12 @@ def controller(
     finished_task_keep: Annotated[
         int, typer.Option(min=0, help="How many of those are kept in a namespace; the oldest go first.")
     ] = 1000,
+    packing_budget: Annotated[
+        str,
+        typer.Option(
+            help="How long tasks with placement: optimal wait for the optimiser, such as 5s; 0: it is not asked."
+        ),
+    ] = "5s",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the controller until SIGTERM. Several may run: one leads, the others stand by."""
@@ -63,6 +69,7 @@ def controller(
         version=berth_version(),
         secret_key=Path(secret_key) if secret_key else None,
         finished=FinishedPolicy(parse_ttl(finished_task_ttl), finished_task_keep),
+        packing_budget_s=parse_budget(packing_budget),
     )
     raise typer.Exit(run_controller(options))
 
@@ -76,3 +83,14 @@ def parse_ttl(text: str) -> float:
         return parse_duration(text) or float("inf")
     except InvalidQuantity as error:
         raise BadOption(f"--finished-task-ttl: {error}; write it as in 24h or 90m, 0 for no limit") from None
+
+
+def parse_budget(text: str) -> float:
+    """Return seconds. Raises BadOption."""
+    from schemas.errors import InvalidQuantity
+    from schemas.quantity import parse_duration
+
+    try:
+        return parse_duration(text)
+    except InvalidQuantity as error:
+        raise BadOption(f"--packing-budget: {error}; write it as in 5s, 0 for none") from None

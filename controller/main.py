@@ -13,7 +13,9 @@ from pathlib import Path
 
 from controller.errors import CannotStart
 from controller.manager import Controller, ControllerSettings
+from controller.packing import PackBeside
 from controller.reconcilers.collection import FinishedPolicy
+from controller.scheduler.program import Limits
 from controller.scheduler.schedule import Policy
 from controller.scheduler.scores import Strategy
 from controller.server import ApiServer, address_of, bind_socket
@@ -36,7 +38,8 @@ class ControllerOptions:
     etcd: endpoints. cacert, cert, key: files for TLS. listen: host:port of the read API, port 0 for any.
     identity: name shown as leader. score: how nodes are chosen. lease_ttl_s: seconds until a dead leader is replaced.
     secret_key: file of the private key that opens Secrets; None: tasks that need one wait.
-    finished: when tasks of nobody's that have ended are removed.
+    finished: when tasks of nobody's that have ended are removed. packing_budget_s: how long tasks with `placement:
+    optimal` wait for the optimiser; 0: it is not asked.
     """
 
     etcd: tuple[str, ...]
@@ -51,6 +54,7 @@ class ControllerOptions:
     version: str = ""
     secret_key: Path | None = None
     finished: FinishedPolicy = field(default_factory=FinishedPolicy)
+    packing_budget_s: float = 5.0
 
 
 def run_controller(options: ControllerOptions) -> int:
@@ -135,10 +139,12 @@ class _Life:
             policy=Policy(options.score),
             key_pair=key_pair,
             finished=options.finished,
+            packing=Limits(options.packing_budget_s),
         )
         source = Random(lambda: str(uuid.uuid4()), lambda: secrets.token_urlsafe(32), secrets.randbits(32))
+        self._packer = PackBeside(wakes["core"].set)
         self.controller = Controller(
-            store, settings, source, saw_rewind=saw_rewind, wake_core=wakes["core"].set
+            store, settings, source, saw_rewind=saw_rewind, wake_core=wakes["core"].set, packer=self._packer
         )
         for actor in self.controller.actors:
             wake = wakes.setdefault(actor.name, threading.Event())
@@ -151,6 +157,7 @@ class _Life:
         while not stopping.wait(0.5) and not self._supervisor.wait(0.0) and self.controller.refusal is None:
             pass
         lingering = self._supervisor.stop()
+        self._packer.close()
         if lingering:  # a call to the store hangs; its thread still owns what resigning would touch
             log.warning("not resigned, the lease will expire; still busy=%s", ",".join(lingering))
         else:

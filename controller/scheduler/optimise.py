@@ -38,6 +38,7 @@ from controller.scheduler.proposal import (
     Tiers,
     Worth,
     follow,
+    kept_nodes,
     tiers_of,
     used_rows,
     work_of,
@@ -142,7 +143,7 @@ class _Task:
         self.used = len(used)
         self._empty = snapshot.fleet.exists.copy()
         self._empty[list(used)] = False
-        self.kept = self._kept_nodes(decisions)
+        self.kept = kept_nodes(decisions)
         groups = _groups(snapshot, tiers)
         self._most = self._matrix(groups)
         self._equals = self._equal_empties([group[0] for group in groups])
@@ -189,13 +190,6 @@ class _Task:
                     cell = number, self._own[task.uid]
                     counts[cell] = counts.get(cell, 0) + 1
         return counts
-
-    def _kept_nodes(self, decisions: Decisions) -> dict[str, frozenset[str]]:
-        """Return the nodes that are kept for others, with those who go there and are in nobody's way."""
-        names = {name for name, _ in decisions.reservations.values()}
-        return {
-            name: frozenset(each.task.uid for each in decisions.placed if each.node == name) for name in names
-        }
 
     def _matrix(self, groups: Sequence[Sequence[TaskView]]) -> Ints:
         """Return int64[group, row]: how many may go there at most."""
@@ -284,6 +278,8 @@ def _step(
     model: Model, terms: Mapping[int, float], values: Floats, limits: Limits, steps: list[Solved]
 ) -> tuple[Floats, float]:
     """Go on from an answer; return the best one, and the bound."""
+    if not terms:
+        return values, 0.0
     if limits.seconds <= 0:
         steps.append(Solved("Feasible", values, total(terms, values), -inf, 0, 0.0))
         return values, -inf

@@ -7,14 +7,14 @@ compared with what the scheduler does by itself: it is taken only if it is bette
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.scheduler.fairness import Account, QueueRule, accounts_of, dominant
 from controller.scheduler.fleet import Fleet
 from controller.scheduler.node_view import Standing
 from controller.scheduler.order import is_aged
 from controller.scheduler.place import fitting
-from controller.scheduler.schedule import Placed
+from controller.scheduler.schedule import Decisions, Placed
 from controller.scheduler.shape import OWNER
 from controller.scheduler.snapshot import Snapshot, TaskView
 from controller.scheduler.work import Work
@@ -126,6 +126,32 @@ def follow(snapshot: Snapshot, nodes: Nodes, kept: Mapping[str, frozenset[str]] 
             done = {each.task.uid for each in trial.placed}
             return Followed(tuple(trial.placed), frozenset(nodes) - done)
         refused |= broken
+
+
+def kept_nodes(decisions: Decisions) -> dict[str, frozenset[str]]:
+    """Return the nodes that are kept for others: name -> uids of those who go there and are in nobody's way."""
+    names = {name for name, _ in decisions.reservations.values()} | {each.node for each in decisions.victims}
+    return {
+        name: frozenset(each.task.uid for each in decisions.placed if each.node == name) for name in names
+    }
+
+
+def adopt(snapshot: Snapshot, decisions: Decisions, nodes: Nodes, now: float) -> Decisions:
+    """Return the decisions with a proposal in place of those about the same tasks, if that is better now."""
+    tiers = tiers_of(snapshot, now)
+    others = {each.task.uid: each.node for each in decisions.placed if each.task.uid not in nodes}
+    found = follow(snapshot, {**others, **nodes}, kept_nodes(decisions))
+    if not worth_of(snapshot, found.placed, tiers).is_better_than(
+        worth_of(snapshot, decisions.placed, tiers)
+    ):
+        return decisions
+    done = {each.task.uid for each in found.placed}
+    return replace(
+        decisions,
+        placed=found.placed,
+        unschedulable=tuple(each for each in decisions.unschedulable if each.task.uid not in done),
+        victims=tuple(each for each in decisions.victims if each.for_uid not in done),
+    )
 
 
 @dataclass(slots=True)

@@ -339,6 +339,6 @@ def replace_tasks(turn: Turn, tasks: tuple[TaskView, ...]) -> Turn:
 
 
 def strategy_of(task: TaskView, rule: QueueRule, policy: Policy) -> Strategy:
-    """Return how nodes are scored; one that a later version wrote counts as binpack."""
+    """Return how nodes are scored; optimal, and one that a later version wrote, count as binpack."""
     written = task.shape.strategy or rule.strategy or policy.strategy
     return written if written in STRATEGIES else "binpack"
