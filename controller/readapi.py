@@ -4,6 +4,11 @@
     GET  /v1/shares                                 the token of any namespace
     POST /v1/plan                                   the tokens of all namespaces that it is about
     GET  /v1/drain/{node}[?ignoreDaemonsets=1]      the token of any namespace; others' tasks are not named
+    GET  /v1/rebalance[?aim=nodes&maxMoves=10...]   likewise; only tasks of namespaces whose tokens are shown move
+    GET  /v1/consolidate[?seconds=5]                likewise
+
+What is searched for (the last two, and a plan with `optimal`) has a thread of its own, so that other questions are
+answered meanwhile.
 
 Tokens are those of /berth/access/<namespace>, which who may use the namespace can read: `Authorization: Bearer
 TOKEN[,TOKEN...]`. A refusal is JSON: {"message": what, why, and what next}. etcd has users, this API has not: it
@@ -17,7 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from controller import answers, foresight
+from controller import answers, foresight, repacking
 from controller.answers import BadQuestion, Json
 from controller.manager import Controller
 from controller.snapshots import Asked, Frozen
@@ -64,7 +69,7 @@ def routes(controller: Callable[[], Controller]) -> "list[Route]":
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
-    pool = ThreadPoolExecutor(1, "answers")
+    answering, searching = ThreadPoolExecutor(1, "answers"), ThreadPoolExecutor(1, "searches")
 
     def frozen(asked: Asked) -> Frozen:
         state = controller().questions.ask(asked).result(FREEZE_TIMEOUT_S)
@@ -72,7 +77,9 @@ def routes(controller: Callable[[], Controller]) -> "list[Route]":
             raise BadQuestion(503, "this controller does not lead, or began to just now; try again")
         return state
 
-    async def respond(request: "Request", asked: Asked, answer: Answer) -> "Response":
+    async def respond(
+        request: "Request", asked: Asked, answer: Answer, pool: ThreadPoolExecutor = answering
+    ) -> "Response":
         def work() -> Json:
             state = frozen(asked)
             seen = bearer_namespaces(request.headers.get("authorization", ""), dict(state.tokens))
@@ -116,7 +123,7 @@ def routes(controller: Callable[[], Controller]) -> "list[Route]":
                 require(namespace, seen)
             return foresight.plan(state, question, seen)
 
-        return await respond(request, Asked(), answer)
+        return await respond(request, Asked(), answer, searching if b'"optimal"' in body else answering)
 
     async def drain(request: "Request") -> "Response":
         node = request.path_params["node"]
@@ -127,9 +134,23 @@ def routes(controller: Callable[[], Controller]) -> "list[Route]":
             lambda state, seen: foresight.drain(state, node, seen, ignore_daemonsets=ignores),
         )
 
+    async def rebalance(request: "Request") -> "Response":
+        def answer(state: Frozen, seen: frozenset[str]) -> Json:
+            return repacking.rebalance_plan(state, repacking.parse_asked(request.query_params), seen)
+
+        return await respond(request, Asked(everywhere=True), answer, searching)
+
+    async def consolidate(request: "Request") -> "Response":
+        def answer(state: Frozen, seen: frozenset[str]) -> Json:
+            return repacking.consolidate_plan(state, repacking.parse_asked(request.query_params), seen)
+
+        return await respond(request, Asked(everywhere=True), answer, searching)
+
     return [
         Route("/v1/why/{namespace}/{task}", why),
         Route("/v1/shares", shares),
         Route("/v1/plan", plan, methods=["POST"]),
         Route("/v1/drain/{node}", drain),
+        Route("/v1/rebalance", rebalance),
+        Route("/v1/consolidate", consolidate),
     ]

@@ -1,4 +1,4 @@
-"""Moves of running tasks: fewer nodes or more evenly, no more moves than allowed, each with room when its turn comes."""
+"""Moves of running tasks: fewer nodes or more evenly, not too many, each with room when its turn comes."""
 
 from itertools import product
 
