@@ -4,9 +4,9 @@ The leader's API may not be reachable from here. Who may read all of etcd gets t
 at one revision; that this was done is said on stderr.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from cli.session import note
 from client.errors import LeaderUnavailable, Refused
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from controller.snapshots import Frozen
 
 Json = dict[str, Any]
-About = tuple[tuple[ObjectRef, ...], str]
-"""Tasks and a node that a question is about besides what waits and stands."""
+About = tuple[tuple[ObjectRef, ...], str, bool]
+"""Tasks and a node that a question is about besides what waits and stands; and whether all that stands may move."""
 
-NOTHING: About = ((), "")
+NOTHING: About = ((), "", False)
+EVERYTHING: About = ((), "", True)
 
 
 def ask_why(client: "Client", ref: ObjectRef, node: str, now: float) -> Json:
@@ -32,7 +33,9 @@ def ask_why(client: "Client", ref: ObjectRef, node: str, now: float) -> Json:
         return answers.why(frozen, ref, node)
 
     path = f"/v1/why/{ref.namespace}/{ref.name}" + (f"?node={quote(node)}" if node else "")
-    return _either(client, lambda: client.ask_leader(path, (ref.namespace,)), ((ref,), ""), compute, now)
+    return _either(
+        client, lambda: client.ask_leader(path, (ref.namespace,)), ((ref,), "", False), compute, now
+    )
 
 
 def ask_shares(client: "Client", now: float) -> Json:
@@ -73,7 +76,33 @@ def ask_drain(client: "Client", node: str, now: float, *, ignore_daemonsets: boo
         path = f"/v1/drain/{quote(node)}?ignoreDaemonsets={int(ignore_daemonsets)}"
         return client.ask_leader(path, client.readable_namespaces())
 
-    return _either(client, remote, ((), node), compute, now)
+    return _either(client, remote, ((), node, False), compute, now)
+
+
+def ask_rebalance(client: "Client", question: Mapping[str, str], now: float) -> Json:
+    """question: parameters as `controller.repacking` reads them."""
+
+    def compute(frozen: "Frozen") -> Json:
+        from controller import repacking
+
+        return repacking.rebalance_plan(frozen, repacking.parse_asked(question), None)
+
+    def remote() -> Json:
+        return client.ask_leader(f"/v1/rebalance?{urlencode(question)}", client.readable_namespaces())
+
+    return _either(client, remote, EVERYTHING, compute, now)
+
+
+def ask_consolidate(client: "Client", question: Mapping[str, str], now: float) -> Json:
+    def compute(frozen: "Frozen") -> Json:
+        from controller import repacking
+
+        return repacking.consolidate_plan(frozen, repacking.parse_asked(question), None)
+
+    def remote() -> Json:
+        return client.ask_leader(f"/v1/consolidate?{urlencode(question)}", client.readable_namespaces())
+
+    return _either(client, remote, EVERYTHING, compute, now)
 
 
 def _either(

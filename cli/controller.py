@@ -57,6 +57,12 @@ def controller(
     history_size: Annotated[
         str, typer.Option(help="How large it may get, at least 4Mi; the oldest changes go first.")
     ] = "64Mi",
+    packing_budget: Annotated[
+        str,
+        typer.Option(
+            help="How long tasks with placement: optimal wait for the optimiser, such as 5s; 0: it is not asked."
+        ),
+    ] = "5s",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the controller until SIGTERM. Several may run: one leads, the others stand by."""
@@ -82,6 +88,7 @@ def controller(
         finished=FinishedPolicy(parse_ttl(finished_task_ttl), finished_task_keep),
         history_file=Path(history_file).absolute() if history_file else None,
         history_bytes=parse_size(history_size),
+        packing_budget_s=parse_budget(packing_budget),
     )
     raise typer.Exit(run_controller(options))
 
@@ -110,3 +117,14 @@ def parse_size(text: str) -> int:
     if size < MIN_HISTORY_BYTES:
         raise BadOption(f"--history-size {text} is too little to be of use; give it 4Mi or more")
     return size
+
+
+def parse_budget(text: str) -> float:
+    """Return seconds. Raises BadOption."""
+    from schemas.errors import InvalidQuantity
+    from schemas.quantity import parse_duration
+
+    try:
+        return parse_duration(text)
+    except InvalidQuantity as error:
+        raise BadOption(f"--packing-budget: {error}; write it as in 5s, 0 for none") from None

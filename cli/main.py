@@ -39,6 +39,7 @@ READERS = frozenset(
         "plan",
         "shares",
         "top",
+        "consolidate",
         "version",
         "why",
     }
@@ -103,6 +104,8 @@ VERBS = {
     "cordon": Verb("cli.cordon", "Keep new tasks off a node."),
     "uncordon": Verb("cli.cordon", "Let new tasks onto a node again."),
     "drain": Verb("cli.drain", "Move all tasks off a node, as budgets allow."),
+    "rebalance": Verb("cli.rebalance", "Show or carry out moves that use the nodes better.", error_code=255),
+    "consolidate": Verb("cli.consolidate", "Show which nodes could be emptied, and what keeps the others."),
     "evict": Verb("cli.evict", "Move tasks off their nodes, as budgets allow."),
     "node": Verb("cli.node", "Assert that a node is dead (node fence)."),
     "up": Verb("cli.up", "Start a cluster on this machine.", settings="given"),

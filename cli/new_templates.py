@@ -188,7 +188,7 @@ spec:
   ordering: fcfs # first come first served; or sjf, the shortest estimatedDuration first
   backfill: easy # small tasks may pass one that does not fit, if they don't delay it; or none, conservative
   maxWait: 1h # who has waited so long goes first
-  # placement: binpack # or spread, balanced
+  # placement: binpack # or spread, balanced, optimal
   namespaces: ["*"] # whose tasks may be in it
 """
 

@@ -9,6 +9,7 @@ from cli.answering import ask_plan
 from cli.apply import CreateNamespace, Files, Recursive
 from cli.manifests import read_sources, telling_lines
 from cli.output import Output, format_data, parse_output
+from cli.packing import packing_lines, parse_budget
 from cli.plan_markdown import markdown
 from cli.session import note, out, session_of
 from cli.settings import HELP
@@ -42,21 +43,28 @@ def plan(
     out_file: Annotated[
         str, typer.Option("--out", metavar="FILE", help="Write the plan, for: berth apply --plan FILE.")
     ] = "",
+    optimal: Annotated[
+        bool, typer.Option("--optimal", help="Also search for the best packing, and say how good it is.")
+    ] = False,
+    budget: Annotated[str, typer.Option(help="How long --optimal may search, 60s at most.")] = "5s",
     output: Annotated[
         str, typer.Option("-o", "--output", help="json, yaml, or markdown: for a pull request.")
     ] = "",
 ) -> None:
     """Show what an apply would change, where each task would land, what would wait and why, and who would have to go.
 
+    With --optimal it is compared with the best packing that is found: the most work placed, then the fewest nodes used.
+
     Nothing is written. Exit code: 0 nothing to do, 1 changes, 2 something can't be placed, 255 an error.
     """
     form = _form(output)
+    search = {"seconds": parse_budget(budget)} if optimal else None
     session = session_of(context)
     sources = read_sources(filename, recursive=recursive)
     documents = load(sources, default_namespace=session.namespace)
     with session.client() as client, telling_lines(sources):
         planned = client.plan(documents, create_namespace=create_namespace)
-        foreseen, outcome = ask_outcome(client, planned, session.now())
+        foreseen, outcome = ask_outcome(client, planned, session.now(), search)
         if out_file:
             from client import planfile
 
@@ -99,12 +107,15 @@ def exit_code(planned: "tuple[Planned, ...]", outcome: Json | None) -> int:
 
 
 def ask_outcome(
-    client: "Client", planned: "tuple[Planned, ...]", now: float
+    client: "Client", planned: "tuple[Planned, ...]", now: float, search: Json | None = None
 ) -> "tuple[Foreseen, Json | None]":
-    """Return what was asked, and what would become of it; None where no task comes or goes."""
+    """Return what was asked, and what would become of it; None where no task comes or goes.
+
+    search: limits within which the best packing is searched, too.
+    """
     foreseen = client.foresee(planned)
-    question = foreseen.question
-    if not (question["adding"] or question["leaving"] or question["queues"]):
+    question = foreseen.question if search is None else {**foreseen.question, "optimal": search}
+    if search is None and not (question["adding"] or question["leaving"] or question["queues"]):
         return foreseen, None
     return foreseen, ask_plan(client, question, foreseen.namespaces, now)
 
@@ -112,6 +123,8 @@ def ask_outcome(
 def _print(planned: "tuple[Planned, ...]", foreseen: "Foreseen", outcome: Json | None) -> None:
     out("".join(unified_diff(each) for each in planned), end="")
     lines = [] if outcome is None else [*_tasks(foreseen, outcome), *_others(outcome), *_shares(outcome)]
+    if outcome is not None and "packing" in outcome:
+        lines += ["", *packing_lines(outcome["packing"])]
     for line in ["", *lines] if lines else []:
         out(line)
     out(_summary(planned, outcome) if outcome is None else f"\n{_summary(planned, outcome)}")

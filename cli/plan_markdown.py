@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from client.diff import unified_diff
 
 if TYPE_CHECKING:
-    from client.apply import Planned
     from client.foreseeing import Expected
+    from client.planned import Planned
 
 Json = dict[str, Any]
 

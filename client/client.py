@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # what only some verbs need is imported where it is used, so 
     from client.foreseeing import Foreseen
     from client.planned import ApplyResult, Planned
     from client.progress import Progress
+    from client.rebalancing import Move, Moved
     from client.rollout import Rollout
     from client.wish import Goal
     from schemas.manifest import Document
@@ -257,6 +258,17 @@ class Client(Reaching):
         from client import draining
 
         draining.evict(self.store, self.keys, namespace, name, self._now())
+
+    def move(
+        self, moves: "Iterable[Move]", tell: "Callable[[Moved], None]", *, timeout_s: float = 600.0
+    ) -> int:
+        """Move tasks to other nodes, wave after wave, as budgets allow; return how many arrived there.
+
+        timeout_s: of each wave. Raises TimedOut; what has not begun by then is withdrawn.
+        """
+        from client.rebalancing import carry_out
+
+        return carry_out(self.store, self.keys, self._waiter, moves, tell, now=self._now, timeout_s=timeout_s)
 
     def fence(self, node: str, *, force: bool = False) -> None:
         """Assert that a node is dead. Refused for a node that beats, unless forced."""

@@ -134,7 +134,7 @@ class Evicting:
                     binding.binding_uid,
                 )
                 if named and self._may_move(record, binding):
-                    yield Candidate(ref, binding.binding_uid, binding.node, Cause.REQUEST)
+                    yield Candidate(ref, binding.binding_uid, binding.node, Cause.REQUEST, to=wish.value.to)
 
     def _may_move(self, record: TaskRecord, binding: Binding) -> bool:
         is_open = binding.desired is not Desired.STOP and is_current(record, binding)

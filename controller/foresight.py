@@ -5,19 +5,22 @@ decides about that as it will about the real thing. Pure.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from controller.answers import BadQuestion, Json, Seen, header, named, queue_share
+from controller.packing_answers import limits_of, packing_answer
 from controller.reconcilers.daemonset import node_fits, place_of_each
 from controller.reconcilers.placing import gang_of
 from controller.reconcilers.shapes import labels_of, rule_of, shape_of
+from controller.scheduler.optimise import pack
+from controller.scheduler.program import Limits
 from controller.scheduler.rejection import summarize
-from controller.scheduler.snapshot import TaskView
-from controller.scheduler.whatif import Change, Outcome, what_if
+from controller.scheduler.snapshot import Snapshot, TaskView
+from controller.scheduler.whatif import Change, Outcome, changed_by, what_if
 from controller.snapshots import Frozen, Mover
 from schemas.keys import task_ref
 from schemas.namespace import DEFAULT_QUEUE
@@ -53,6 +56,7 @@ class Question:
     wanted: tuple[Wanted, ...]
     leaving: tuple[tuple[str, str], ...]  # (namespace, task uid)
     queues: tuple[Queue, ...]
+    packing: Limits | None = None  # the optimum is asked for, too
 
 
 def parse_question(body: bytes) -> Question:
@@ -62,11 +66,12 @@ def parse_question(body: bytes) -> Question:
         wanted = tuple(_wanted(each, FIRST_AGE + number) for number, each in enumerate(raw["adding"]))
         leaving = tuple((str(each["namespace"]), str(each["uid"])) for each in raw["leaving"])
         queues = tuple(Queue.parse_stored(each) for each in raw["queues"])
+        packing = limits_of(raw["optimal"]) if raw.get("optimal") is not None else None
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise BadQuestion(400, f"the question can't be read: {type(error).__name__}: {error}") from None
     if sum(each.count for each in wanted) > MAX_TASKS:
         raise BadQuestion(400, f"more than {MAX_TASKS} tasks in one plan; plan some of its files")
-    return Question(wanted, leaving, queues)
+    return Question(wanted, leaving, queues, packing)
 
 
 def _wanted(raw: Json, age: int) -> Wanted:
@@ -104,7 +109,8 @@ def plan(frozen: Frozen, question: Question, seen: Seen) -> Json:
         leaving=frozenset(uid for _, uid in question.leaving),
         queues=tuple(map(rule_of, question.queues)),
     )
-    outcome = what_if(frozen.snapshot(), change, frozen.policy, frozen.now, frozen.seed)
+    snapshot = frozen.snapshot()
+    outcome = what_if(snapshot, change, frozen.policy, frozen.now, frozen.seed)
     of = {uid: each.of for uid, (each, _) in tasks.items()}
     placed = [
         {"of": of[each.task.uid], "name": each.task.ref.name, "node": each.node} for each in outcome.placed
@@ -122,7 +128,14 @@ def plan(frozen: Frozen, question: Question, seen: Seen) -> Json:
             for each in outcome.waiting
         ],
         **_others(outcome, seen),
+        **(_optimum(frozen, changed_by(snapshot, change), question.packing, of) if question.packing else {}),
     }
+
+
+def _optimum(frozen: Frozen, changed: Snapshot, limits: Limits, of: Mapping[str, str]) -> Json:
+    """Return the best placements of all that would wait; an object is named only with its question's own tasks."""
+    packing = pack(changed, frozen.policy, frozen.now, frozen.seed, limits)
+    return {"packing": packing_answer(packing, len(changed.pending), of)}
 
 
 def _others(outcome: Outcome, seen: Seen) -> Json:

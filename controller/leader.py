@@ -18,7 +18,9 @@ from controller.collecting import Collecting
 from controller.fleetkeeping import FleetKeeper, Marks
 from controller.ganging import Ganging, attempts_of
 from controller.inputs import InputsOf
+from controller.optimising import Optimising
 from controller.outbox import Outbox, subjects_of
+from controller.packing import Packer, PackNow
 from controller.preempting import Preempting
 from controller.reconcilers.budget import plan_budget
 from controller.reconcilers.collection import FinishedPolicy
@@ -38,6 +40,7 @@ from controller.recorder import Recorder
 from controller.recovery import Recovery
 from controller.resting import Resting
 from controller.scheduler.fleet import Fleet
+from controller.scheduler.program import Limits
 from controller.scheduler.reasons import Cure
 from controller.scheduler.schedule import Decisions, Placed, Policy, Unschedulable
 from controller.scheduling import Scheduling
@@ -64,6 +67,7 @@ log = logging.getLogger(__name__)
 
 MANY_NODES = 50  # from so many on, a cycle costs enough that tasks are gathered for it
 CYCLE_PAUSE_S = 50e-6  # a node; a cycle looks at each, which takes some 10 microseconds
+NO_PACKING = Limits(seconds=0.0)
 KEYS_A_STEP = 500  # so that one step stays short and writes flow meanwhile
 
 
@@ -104,6 +108,8 @@ class Term:
         now: float,
         key_pair: KeyPair | None = None,
         finished: FinishedPolicy | None = None,
+        packer: Packer | None = None,
+        packing: Limits = NO_PACKING,
     ) -> None:
         self._view = view
         self._keys = keys
@@ -125,6 +131,7 @@ class Term:
             lambda record: self._ganging.verdict_for(record),
         )
         self._evicting = self._inputs.evicting
+        self._optimising = Optimising(self._scheduling, packer or PackNow(), packing, self._frozen_now)
         self._preempting = Preempting(self._evicting, self._keeper, self._scheduling)
         self._outbox = Outbox(fence, keys, writer, recorder, self._inputs, random_source)
         self._random = random_source
@@ -298,6 +305,7 @@ class Term:
             self._collecting.next_due(),
             self._scheduling.next_due(),
             self._preempting.next_due(),
+            self._optimising.next_due(),
             self._cycle_at if now < self._cycle_at else None,
         )
         return min((timer for timer in timers if timer is not None), default=None)
@@ -447,11 +455,11 @@ class Term:
     def _schedule(self, now: float) -> None:
         """Run one cycle over the tasks that wait: decide, assume, hand the bindings over."""
         due, held = self._scheduling.due(now), self._scheduling.held()
-        ready = {ref for ref in sorted(due) if self._may_bind(ref, now)}
-        active = self._scheduling.active()
+        chosen = self._optimising.choose({ref for ref in sorted(due) if self._may_bind(ref, now)}, now)
+        ready, active = chosen.refs, self._scheduling.active()
         if not ready & active:
             return
-        decisions = self._scheduling.cycle(ready | held, now, self._seed)
+        decisions = self._scheduling.cycle(ready | held, now, self._seed, chosen.nodes)
         if len(self._view.nodes) >= MANY_NODES:
             self._cycle_at = now + CYCLE_PAUSE_S * len(self._view.nodes)
         records = self._scheduling.records(decisions.placed, now)
@@ -533,6 +541,10 @@ class Term:
         self.take_in()
         live = Live(self._view, self._inputs, self._scheduling, self._keeper)
         return freeze(live, asked, now, seed=self._seed, revision=revision)
+
+    def _frozen_now(self, now: float) -> Frozen:
+        """Return what a packing is computed from."""
+        return self.freeze(Asked(), now, 0)
 
     def take_in(self) -> Fleet:
         """Return the fleet as the view has it now; it is the live one, which nobody else may change."""

@@ -15,7 +15,9 @@ from controller.errors import CannotStart
 from controller.history.archive import DEFAULT_SIZE_BYTES, MIN_SIZE_BYTES, Archive, FileLock
 from controller.history.keeper import Keeper
 from controller.manager import Controller, ControllerSettings
+from controller.packing import PackBeside
 from controller.reconcilers.collection import FinishedPolicy
+from controller.scheduler.program import Limits
 from controller.scheduler.schedule import Policy
 from controller.scheduler.scores import Strategy
 from controller.server import ApiServer
@@ -46,6 +48,8 @@ class ControllerOptions:
     secret_key: file of the private key that opens Secrets; None: tasks that need one wait.
     finished: when tasks of nobody's that have ended are removed.
     history_file: where changes of spec are taken down, None: nowhere; history_bytes: how large it may get.
+    finished: when tasks of nobody's that have ended are removed. packing_budget_s: how long tasks with `placement:
+    optimal` wait for the optimiser; 0: it is not asked.
     """
 
     etcd: tuple[str, ...]
@@ -64,6 +68,7 @@ class ControllerOptions:
     finished: FinishedPolicy = field(default_factory=FinishedPolicy)
     history_file: Path | None = None
     history_bytes: int = DEFAULT_SIZE_BYTES
+    packing_budget_s: float = 5.0
 
 
 def run_controller(options: ControllerOptions) -> int:
@@ -182,14 +187,17 @@ class _Life:
             policy=Policy(options.score),
             key_pair=key_pair,
             finished=options.finished,
+            packing=Limits(options.packing_budget_s),
         )
         source = Random(lambda: str(uuid.uuid4()), lambda: secrets.token_urlsafe(32), secrets.randbits(32))
+        self._packer = PackBeside(wakes["core"].set)
         self.controller = Controller(
             store,
             settings,
             source,
             saw_rewind=saw_rewind,
             wake_core=wakes["core"].set,
+            packer=self._packer,
             history=history,
         )
         for actor in self.controller.actors:
@@ -203,6 +211,7 @@ class _Life:
         while not stopping.wait(0.5) and not self._supervisor.wait(0.0) and self.controller.refusal is None:
             pass
         lingering = self._supervisor.stop()
+        self._packer.close()
         if lingering:  # a call to the store hangs; its thread still owns what resigning would touch
             log.warning("not resigned, the lease will expire; still busy=%s", ",".join(lingering))
         else:

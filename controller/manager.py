@@ -13,9 +13,11 @@ from controller.electing import LEASE_TTL_S, Electing
 from controller.errors import CannotStart
 from controller.history.keeper import Keeper
 from controller.leader import Term
+from controller.packing import Packer, PackNow
 from controller.questions import Questions
 from controller.reconcilers.collection import FinishedPolicy
 from controller.recorder import Recorder
+from controller.scheduler.program import Limits
 from controller.scheduler.schedule import Policy
 from controller.snapshots import Asked, Frozen
 from controller.source import Random
@@ -44,7 +46,7 @@ class ControllerSettings:
     prefix: root of all keys. identity: shown as the leader's name. api_address: where its read API answers.
     lease_ttl_s: seconds after which a dead leader is replaced. strategy: binpack or spread.
     key_pair: the cluster's, which opens Secrets; None leads too, and tasks that need a Secret wait.
-    finished: when tasks of nobody's that have ended are removed.
+    finished: when tasks of nobody's that have ended are removed. packing: how long the optimiser may search.
     """
 
     identity: str
@@ -55,6 +57,7 @@ class ControllerSettings:
     policy: Policy = field(default_factory=Policy)
     key_pair: KeyPair | None = None
     finished: FinishedPolicy = field(default_factory=FinishedPolicy)
+    packing: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,11 @@ class Controller:
         saw_rewind: bool = False,
         wake_core: Callable[[], None] = lambda: None,
         history: Keeper | None = None,
+        packer: Packer | None = None,
     ) -> None:
         """history: takes down what the informer sees; None: nobody does."""
         self._settings = settings
+        self._packer = packer or PackNow()
         self._random = random_source
         self._saw_rewind = saw_rewind
         self._spent: Fence | None = None
@@ -183,6 +188,8 @@ class Controller:
                 now=now,
                 key_pair=self._settings.key_pair,
                 finished=self._settings.finished,
+                packer=self._packer,
+                packing=self._settings.packing,
             )
 
     def _may_lead(self, fence: Fence) -> bool:

@@ -7,6 +7,11 @@
     GET  /v1/history/{namespace}/{plural}/{name}    the namespace's token; for `_cluster` that of any
     GET  /v1/at?revision=|time=|ago=                the same; namespace= (`*`: all whose tokens are shown),
              [&namespace=][&plural=][&name=]        plural=, name= narrow it down
+    GET  /v1/rebalance[?aim=nodes&maxMoves=10...]   likewise; only tasks of namespaces whose tokens are shown move
+    GET  /v1/consolidate[?seconds=5]                likewise
+
+What is searched for (the last two, and a plan with `optimal`) has a thread of its own, so that other questions are
+answered meanwhile.
 
 Tokens are those of /berth/access/<namespace>, which who may use the namespace can read: `Authorization: Bearer
 TOKEN[,TOKEN...]`. None is taken in the clear from other hosts. A refusal is JSON: {"message": what, why, and what
@@ -20,7 +25,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from controller import answers, foresight
+from controller import answers, foresight, repacking
 from controller.answers import BadQuestion, Json
 from controller.history.answers import CantTell
 from controller.history.questions import ALL, ask_at, ask_history
@@ -79,7 +84,7 @@ def routes(controller: Callable[[], Controller], refusal: str = "") -> "list[Rou
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
-    pool = ThreadPoolExecutor(1, "answers")
+    answering, searching = ThreadPoolExecutor(1, "answers"), ThreadPoolExecutor(1, "searches")
 
     def frozen(asked: Asked) -> Frozen:
         state = controller().questions.ask(asked).result(FREEZE_TIMEOUT_S)
@@ -87,7 +92,9 @@ def routes(controller: Callable[[], Controller], refusal: str = "") -> "list[Rou
             raise BadQuestion(503, "this controller does not lead, or began to just now; try again")
         return state
 
-    async def respond(request: "Request", asked: Asked, answer: Answer) -> "Response":
+    async def respond(
+        request: "Request", asked: Asked, answer: Answer, pool: ThreadPoolExecutor = answering
+    ) -> "Response":
         def work() -> Json:
             state = frozen(asked)
             seen = bearer_namespaces(request.headers.get("authorization", ""), dict(state.tokens))
@@ -133,7 +140,7 @@ def routes(controller: Callable[[], Controller], refusal: str = "") -> "list[Rou
                 require(namespace, seen)
             return foresight.plan(state, question, seen)
 
-        return await respond(request, Asked(), answer)
+        return await respond(request, Asked(), answer, searching if b'"optimal"' in body else answering)
 
     async def drain(request: "Request") -> "Response":
         node = request.path_params["node"]
@@ -166,6 +173,18 @@ def routes(controller: Callable[[], Controller], refusal: str = "") -> "list[Rou
 
         return await respond(request, Asked(), answer)
 
+    async def rebalance(request: "Request") -> "Response":
+        def answer(state: Frozen, seen: frozenset[str]) -> Json:
+            return repacking.rebalance_plan(state, repacking.parse_asked(request.query_params), seen)
+
+        return await respond(request, Asked(everywhere=True), answer, searching)
+
+    async def consolidate(request: "Request") -> "Response":
+        def answer(state: Frozen, seen: frozenset[str]) -> Json:
+            return repacking.consolidate_plan(state, repacking.parse_asked(request.query_params), seen)
+
+        return await respond(request, Asked(everywhere=True), answer, searching)
+
     return [
         Route("/v1/history/{namespace}/{plural}/{name:path}", history),
         Route("/v1/at", at),
@@ -173,4 +192,6 @@ def routes(controller: Callable[[], Controller], refusal: str = "") -> "list[Rou
         Route("/v1/shares", shares),
         Route("/v1/plan", plan, methods=["POST"]),
         Route("/v1/drain/{node}", drain),
+        Route("/v1/rebalance", rebalance),
+        Route("/v1/consolidate", consolidate),
     ]

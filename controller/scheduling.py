@@ -15,10 +15,11 @@ from controller.reconcilers.guarantees import shortfalls
 from controller.scheduler.fairness import Account, QueueRule
 from controller.scheduler.order import order_key
 from controller.scheduler.place import fitting, is_plain
+from controller.scheduler.proposal import adopt
 from controller.scheduler.reasons import Cure
 from controller.scheduler.record import records
 from controller.scheduler.schedule import Decisions, Placed, Policy, schedule, strategy_of
-from controller.scheduler.scores import Strategy
+from controller.scheduler.scores import OPTIMAL, Strategy
 from controller.scheduler.shape import Shape
 from controller.scheduler.snapshot import Snapshot, TaskView
 from controller.scheduler.work import Work
@@ -151,9 +152,17 @@ class Scheduling(Waitlist):
     def policy(self) -> Policy:
         return self._policy
 
-    def cycle(self, refs: Iterable[ObjectRef], now: float, seed: int) -> Decisions:
-        """Decide about `refs`; those that fit nowhere are parked."""
-        decisions = schedule(self.snapshot(refs), self._policy, now, seed)
+    def cycle(
+        self, refs: Iterable[ObjectRef], now: float, seed: int, nodes: Mapping[str, str] | None = None
+    ) -> Decisions:
+        """Decide about `refs`; those that fit nowhere are parked. nodes: what an optimiser proposes, task uid -> node.
+
+        Those that a proposal leaves out, though they would fit, stay to be tried again.
+        """
+        snapshot = self.snapshot(refs)
+        decisions = schedule(snapshot, self._policy, now, seed)
+        if nodes:
+            decisions = adopt(snapshot, decisions, nodes, now)
         for rejected in decisions.unschedulable:
             self._park(rejected)
         for placed in decisions.placed:
@@ -165,6 +174,10 @@ class Scheduling(Waitlist):
     def records(self, placed: Iterable[Placed], now: float) -> Mapping[str, Decision]:
         """Return task uid -> why it was placed where it was; before any of them is assumed."""
         return records(self._keeper.fleet, placed, self._strategy, format_time(now))
+
+    def is_optimal(self, task: TaskView) -> bool:
+        """Say whether a task, or its queue, asks for an optimal packing."""
+        return (task.shape.strategy or self._rule(task).strategy) == OPTIMAL
 
     def _strategy(self, task: TaskView) -> Strategy:
         return strategy_of(task, self._rule(task), self._policy)

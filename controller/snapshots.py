@@ -7,10 +7,11 @@ The answers themselves are in `answers` and `foresight`; they are computed in th
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.fleetkeeping import FleetKeeper
 from controller.inputs import InputsOf
+from controller.movers import lost_s, retries_of, why_it_stays
 from controller.reconcilers.eviction import Candidate, Cause, Waits
 from controller.reconcilers.placing import waiting_for
 from controller.reconcilers.task import plan_task
@@ -31,10 +32,14 @@ from store.reflector import Change
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a question is about: tasks whatever their state, and those on a node. Empty: what waits and stands."""
+    """What a question is about: tasks whatever their state, and those on a node, or that stand anywhere.
+
+    Empty: what waits and stands.
+    """
 
     tasks: tuple[ObjectRef, ...] = ()
     node: str = ""
+    everywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class Mover:
     """A task on a node that would have to leave it. task None: nobody knows what it asks for.
 
     kept_by: why it stays for now, such as a budget; empty: it may go. grace_s: how long it may take to stop.
+    stays: why it is not moved only to use the nodes better. lost_s: work that is lost by a move, in seconds.
     """
 
     ref: ObjectRef
@@ -50,6 +56,10 @@ class Mover:
     is_of_daemonset: bool
     kept_by: str = ""
     grace_s: float = 0.0
+    node: str = ""
+    binding_uid: str = ""
+    stays: str = ""
+    lost_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,9 @@ def freeze(live: Live, asked: Asked, now: float, *, seed: int = 0, revision: int
     snapshot, cluster = live.scheduling.snapshot(), live.view.cluster
     fleet = snapshot.fleet
     tasks = ((ref, _task_view(live, ref)) for ref in asked.tasks)
+    movers = tuple(_movers(live, _sites(live.view, asked), now))
+    if asked.everywhere:
+        movers = tuple(_judged_alone(live, each) for each in movers)
     return Frozen(
         nodes=tuple(view for view in fleet.views if view is not None),
         standing=tuple(fleet.standing.values()),
@@ -111,7 +124,7 @@ def freeze(live: Live, asked: Asked, now: float, *, seed: int = 0, revision: int
             name: slot.value.token for name, slot in live.view.access.items() if isinstance(slot, Versioned)
         },
         tasks={ref: task for ref, task in tasks if task is not None},
-        movers=tuple(_movers(live, asked.node)) if asked.node else (),
+        movers=movers,
     )
 
 
@@ -123,30 +136,45 @@ def _task_view(live: Live, ref: ObjectRef) -> TaskView | None:
     return waiting_for(inputs, inputs.verdict.spec, replaces=None).task
 
 
-def _movers(live: Live, node: str) -> Iterator[Mover]:
-    """Yield the tasks that a drain of the node would have to move, and what would keep each."""
-    evicting, sites = live.inputs.evicting, _sites(live.view, node)
+def _movers(live: Live, sites: Iterable[tuple[ObjectRef, Site]], now: float) -> Iterator[Mover]:
+    """Yield the tasks that would have to leave these places, and what would keep each."""
+    evicting = live.inputs.evicting
     found = [
         (ref, site, binding) for ref, site in sites if (binding := evicting.movable(ref, site)) is not None
     ]
-    candidates = [Candidate(ref, binding.binding_uid, node, Cause.DRAIN) for ref, _, binding in found]
+    candidates = [Candidate(ref, binding.binding_uid, site[0], Cause.DRAIN) for ref, site, binding in found]
     verdicts = evicting.judge(candidates, lambda _: False)
     for ref, site, binding in found:
-        verdict, owner = verdicts.get(ref), live.view.task(ref).owner
+        verdict, record = verdicts.get(ref), live.view.task(ref)
         yield Mover(
             ref,
             site[1],
             _task_view(live, ref),
-            owner is not None and owner.kind == "DaemonSet",
+            record.owner is not None and record.owner.kind == "DaemonSet",
             verdict.reason if isinstance(verdict, Waits) else "",
             binding.spec.grace,
+            site[0],
+            binding.binding_uid,
+            why_it_stays(binding.spec, record.owner, retries_of(live.view, record)),
+            lost_s(binding, live.view.report_at(site), now),
         )
 
 
-def _sites(view: View, node: str) -> list[tuple[ObjectRef, Site]]:
-    """Return the tasks on a node with their bindings' places, by name."""
-    refs = view.tasks_on(node)
-    return [(ref, site) for ref in refs for site in sorted(view.task(ref).bindings) if site[0] == node]
+def _judged_alone(live: Live, mover: Mover) -> Mover:
+    """Where not all move at once a task is kept only by what it waits for though nobody else moves."""
+    if not mover.kept_by:
+        return mover
+    candidate = Candidate(mover.ref, mover.binding_uid, mover.node, Cause.REQUEST)
+    verdict = live.inputs.evicting.judge([candidate], lambda _: False).get(mover.ref)
+    return replace(mover, kept_by=verdict.reason if isinstance(verdict, Waits) else "")
+
+
+def _sites(view: View, asked: Asked) -> Iterator[tuple[ObjectRef, Site]]:
+    """Yield the tasks that a question is about with their bindings' places, by name."""
+    for ref in sorted(view.tasks) if asked.everywhere else view.tasks_on(asked.node) if asked.node else ():
+        for site in sorted(view.task(ref).bindings):
+            if asked.everywhere or site[0] == asked.node:
+                yield ref, site
 
 
 # From a listing

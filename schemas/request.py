@@ -16,11 +16,15 @@ class DeleteRequest(Model):
 
 
 class EvictRequest(Model):
-    """Move the task of that uid away from its node, as its budgets allow; it is bound again, maybe elsewhere."""
+    """Move the task of that uid away from its node, as its budgets allow; it is bound again, maybe elsewhere.
+
+    to: the node for which it is meant, if it fits there then; only with a bindingUid.
+    """
 
     kind: Literal["EvictRequest"] = "EvictRequest"
     uid: str
     binding_uid: str = ""  # only if it is still this one
+    to: str = ""
     requested_at: str = ""
 
 

@@ -18,7 +18,7 @@ from schemas.secret import MAX_PULL_SECRETS, SecretRef
 Port = Annotated[int, Field(ge=1, le=65535)]
 RestartPolicy = Literal["Always", "OnFailure", "Never"]
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
-Placement = Literal["binpack", "spread", "balanced"]
+Placement = Literal["binpack", "spread", "balanced", "optimal"]
 PreemptionPolicy = Literal["PreemptLowerPriority", "Never"]
 Priority = Annotated[int, Field(ge=-1_000_000_000, le=1_000_000_000)]  # Kubernetes' range for users
 

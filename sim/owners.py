@@ -73,7 +73,8 @@ class Operators:
             )
             counts = {"completions": rng.randint(1, 4), "parallelism": rng.randint(1, 3), "backoffLimit": 2}
             gang = {"gang": True} if ref.name == TOGETHER else {}
-            return {**counts, **gang, "template": template(image, restartPolicy="Never")}
+            packed = {"placement": "optimal"} if gang else {}
+            return {**counts, **gang, "template": template(image, restartPolicy="Never", **packed)}
         plain = template("demo", grace=f"{rng.randint(2, 5)}s", restartBackoff={"initial": "2s", "max": "5s"})
         made = varied(rng, plain, ref.name) if rng.random() < 0.6 else labelled(plain, ref.name)
         if ref.plural == "daemonsets":
@@ -81,6 +82,7 @@ class Operators:
         spec = {"replicas": rng.randint(0, 4), "template": made}
         if rng.random() < 0.3:
             spec["strategy"] = {"type": "Recreate"}
+            made["spec"]["placement"] = "optimal"  # all of them come at once
         return spec
 
     def _live(self) -> list[tuple[ObjectRef, str]]:

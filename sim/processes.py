@@ -16,6 +16,7 @@ from agent.runtime.api import ContainerInfo, Observation, Op
 from agent.runtime.hollow import Fault, HollowRuntime
 from controller.manager import Controller, ControllerSettings
 from controller.reconcilers.collection import FinishedPolicy
+from controller.scheduler.program import Limits
 from controller.scheduler.schedule import Policy
 from controller.source import Random
 from sealing.keys import KeyPair
@@ -31,6 +32,8 @@ StoreFor = Callable[[str, int], NetworkStore]
 
 QUICKLY = FinishedPolicy(ttl_s=20.0, keep=2)  # so that some tasks go in most stories
 KEEP_DEAD_S = 5.0
+
+PACKING = Limits(seconds=1e9, search_nodes=200)  # virtual time: only the search itself may end it
 
 
 class Process(Protocol):
@@ -82,7 +85,11 @@ class ControllerProcess:
     def start(self, now: float) -> None:
         self.store = self.connect(self.name, 0)
         settings = ControllerSettings(
-            identity=self.name, policy=self.policy, key_pair=self.key_pair, finished=self.finished
+            identity=self.name,
+            policy=self.policy,
+            key_pair=self.key_pair,
+            finished=self.finished,
+            packing=PACKING,
         )
         self.controller = Controller(self.store, settings, self.random_source, saw_rewind=self.saw_rewind)
 

@@ -24,7 +24,10 @@ class Cause(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A task that is to leave its node. `forced`: without regard to budgets. room_for: by preemption, for whom."""
+    """A task that is to leave its node. `forced`: without regard to budgets. room_for: by preemption, for whom.
+
+    to: the node that it is meant for, empty for any.
+    """
 
     ref: ObjectRef
     binding_uid: str
@@ -32,6 +35,7 @@ class Candidate:
     cause: Cause
     forced: bool = False
     room_for: ObjectRef | None = None
+    to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +187,7 @@ def _words(candidate: Candidate) -> str:
     if candidate.cause is Cause.PREEMPTION:
         return f"it makes room for {candidate.room_for}"
     if candidate.cause is Cause.REQUEST:
-        return "its eviction was asked for"
+        return f"it is to move to node {candidate.to}" if candidate.to else "its eviction was asked for"
     return f"node {candidate.node} is drained" + (", by force" if candidate.forced else "")
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from controller.reconcilers.plan import Plan, PutEndpoints, RemoveRequest, StopBinding
 from controller.reconcilers.task_inputs import TaskInputs
-from schemas.binding import Desired, StopReason
+from schemas.binding import Binding, Desired, StopReason
 from schemas.keys import ObjectRef
 
 
@@ -34,6 +34,18 @@ def answered_wishes(inputs: TaskInputs) -> Iterator[RemoveRequest]:
     """Remove a wish to evict once the binding that it names has ended, or there is nothing to move."""
     if inputs.evict is not None and not _is_open(inputs):
         yield RemoveRequest("evict", inputs.evict.mod_revision)
+
+
+def meant_for(inputs: TaskInputs, binding: Binding) -> str:
+    """Return the node to which a binding's task was to move when it was evicted, empty for none.
+
+    The wish stays until the binding has ended, so that a new leader knows it, too.
+    """
+    wish = inputs.evict.value if inputs.evict is not None else None
+    if wish is None or binding.reason is not StopReason.DRAINED:
+        return ""
+    is_about_it = wish.uid == inputs.uid and wish.binding_uid == binding.binding_uid
+    return wish.to if is_about_it else ""
 
 
 def _is_open(inputs: TaskInputs) -> bool:

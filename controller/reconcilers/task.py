@@ -10,7 +10,7 @@ from dataclasses import replace
 from controller.reconcilers.bindings import new_binding, put_back
 from controller.reconcilers.ending import end_of, end_other_bindings, plan_removal
 from controller.reconcilers.gang import Verdict
-from controller.reconcilers.leaving import answered_wishes, without_address
+from controller.reconcilers.leaving import answered_wishes, meant_for, without_address
 from controller.reconcilers.placing import (
     copies_end_at,
     ends_by_itself,
@@ -203,6 +203,7 @@ def _release(inputs: TaskInputs, current: Versioned[Binding], plan: Plan, now: f
             "reason": reason,
             "message": binding.message,
             "finished_at": format_time(now) if stays_lost else "",
+            "nominated": meant_for(inputs, binding),
         }
     )
     intents = (*plan.intents, end_of(inputs, current), PutTaskStatus(status))

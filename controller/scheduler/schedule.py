@@ -203,15 +203,19 @@ class _Cycle:
         return True
 
     def _row_for(self, task: TaskView, account: Account) -> int | None:
-        """Its previous node if that fits, else the best; where it just failed only if nothing else fits."""
+        """The node that is kept for it, or its previous one, if that fits; else the best.
+
+        Where it just failed only if nothing else fits.
+        """
         strategy = self._strategy(task, account)
-        if is_groupable(task) and not self._kept:
+        if is_groupable(task) and not self._kept and task.uid not in self._node_of:
             return self._placer.best(task.shape, strategy)
         out = {self._fleet.row_of[name] for name in task.ending_on if name in self._fleet.row_of}
         out |= {row for row, kept in self._kept.items() if not kept.lets_pass(task, self._now)}
-        previous = self._fleet.row_of.get(task.previous_node)
-        if previous is not None and previous not in out and self._fits_on(previous, task):
-            return previous
+        for name in (self._node_of.get(task.uid, ""), task.previous_node):
+            known = self._fleet.row_of.get(name)
+            if known is not None and known not in out and self._fits_on(known, task):
+                return known
         failed = {self._fleet.row_of[name] for name in task.failed_on if name in self._fleet.row_of}
         if failed - out:
             row = self._placer.best(task.shape, strategy, out | failed)
@@ -349,6 +353,6 @@ def replace_tasks(turn: Turn, tasks: tuple[TaskView, ...]) -> Turn:
 
 
 def strategy_of(task: TaskView, rule: QueueRule, policy: Policy) -> Strategy:
-    """Return how nodes are scored; one that a later version wrote counts as binpack."""
+    """Return how nodes are scored; optimal, and one that a later version wrote, count as binpack."""
     written = task.shape.strategy or rule.strategy or policy.strategy
     return written if written in STRATEGIES else "binpack"

@@ -17,6 +17,9 @@ from controller.scheduler.work import SCORED, Work
 
 Strategy = Literal["binpack", "spread", "balanced"]
 
+OPTIMAL = "optimal"
+"""What tasks and queues may ask for besides: an optimiser looks at all of them at once; until it has, binpack."""
+
 SOFT_TAINT_WEIGHT = 10.0
 PREFERENCE_WEIGHT = 1.0 / 100  # preferences are written from 1 to 100
 SPREAD_WEIGHT = 2.0

@@ -89,14 +89,14 @@ def _fleet_without(fleet: Fleet, gone: Iterable[Standing], closed: Collection[st
     for task in gone:
         by_node.setdefault(task.node, []).append(task)
     left = {task.uid for tasks in by_node.values() for task in tasks}
-    nodes = (_freed(view, by_node.get(view.name, ())) for view in fleet.views if view is not None)
+    nodes = (freed(view, by_node.get(view.name, ())) for view in fleet.views if view is not None)
     return Fleet(
         (replace(node, cordoned=True, draining=True) if node.name in closed else node for node in nodes),
         (task for uid, task in fleet.standing.items() if uid not in left),
     )
 
 
-def _freed(node: NodeView, gone: Collection[Standing]) -> NodeView:
+def freed(node: NodeView, gone: Collection[Standing]) -> NodeView:
     """Return a node as it is when tasks have ended there; which devices they had is not known, only how many."""
     if not gone:
         return node
