@@ -70,6 +70,10 @@ class Damaged(Exception):
     """The file holds no archive of ours."""
 
 
+class NotBegun(Exception):
+    """The archive holds nothing yet, as it was begun anew: it needs a list first."""
+
+
 class FileLock:
     """Held by one process. Raises CannotStart when another has it, or when the folder can't be written."""
 
@@ -141,7 +145,7 @@ class Archive:
         (pages,) = db.execute("PRAGMA page_count").fetchone()
         if pages > self._pages:
             self._make_room(db, 0)
-            db.execute("PRAGMA incremental_vacuum").fetchall()
+            db.executescript("PRAGMA incremental_vacuum")  # `execute` would take one step of many
 
     def set_aside(self, error: Exception) -> None:
         """Move a damaged file away, for whoever wants to look at it."""
@@ -161,7 +165,7 @@ class Archive:
     # Writing
 
     def write(self, message: Message) -> None:
-        """Store what a message tells, in one transaction."""
+        """Store what a message tells, in one transaction. Raises NotBegun, sqlite3.Error."""
         db = self._writer()
         self._make_room(db, _size_of(message))
         with _transaction(db):
@@ -169,7 +173,7 @@ class Archive:
             if isinstance(message, Listed):
                 recorded = record_listed(message, mark, dict(_heads(db)))
             elif mark is None:
-                return  # nothing was listed yet
+                raise NotBegun
             else:
                 heads = (_head(db, ref) for ref in {change.ref for change in message.changes})
                 recorded = record_seen(message, mark, {ref: head for ref, head in heads if head is not None})

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from controller.history.archive import Archive
+from controller.history.archive import Archive, NotBegun
 from controller.history.changes import ClusterMark, Gone, Listed, Message, Reason, Seen, Stored
 from schemas.cluster import Cluster
 from schemas.keys import AppliedKey, Family, Keys, ObjectRef, SpecKey
@@ -135,12 +135,19 @@ class Keeper:
             while (taken := self._take()) is not None:
                 told, count = taken
                 reason = told.all_
-                self.archive.write(self._message(told))
+                self._write(told)
                 self._wrote(count)
             self._save(now)
         except (sqlite3.Error, OSError) as error:
             self._failed(error, now, reason)
         return self._retry_at if now < self._retry_at else now + SAVE_EVERY_S
+
+    def _write(self, told: _Told) -> None:
+        try:
+            self.archive.write(self._message(told))
+        except NotBegun:
+            with self._lock:
+                self._drop(Reason.FAILED)
 
     def _take(self) -> tuple[_Told, int] | None:
         """Return what to write next, and how much is written with it; None when nothing waits."""
@@ -177,7 +184,7 @@ class Keeper:
             told = _Told((), self._until, self._time)
             is_lost = self._lost is not None or bool(self._waiting)
         if told.until and not is_lost:
-            self.archive.write(self._message(told))
+            self._write(told)
 
     def _failed(self, error: Exception, now: float, reason: Reason | None) -> None:
         with self._lock:
