@@ -37,7 +37,19 @@ _GLOBAL = {
     "--namespace": "namespace of tasks",
     "-n": "namespace of tasks",
 }
-_BY_KIND = ("get", "describe", "delete", "label", "annotate", "patch", "edit", "wait")
+_BY_KIND = (
+    "get",
+    "describe",
+    "delete",
+    "label",
+    "annotate",
+    "patch",
+    "edit",
+    "wait",
+    "history",
+    "blame",
+    "restore",
+)
 _OF_TASK = ("logs", "exec", "attach", "port-forward")
 _TASKS = ("evict",)
 _OF_NODE = ("cordon", "uncordon", "fence", "drain")

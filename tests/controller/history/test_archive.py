@@ -243,7 +243,9 @@ def test_secrets_are_never_kept(world: Witness) -> None:
         (KEYS.spec(ref_of("odd", "tasks")), {**secret, "kind": "secret", "data": {"p": "hunter2"}}),
     ):
         world.memory.txn(Txn((), (Put(key, encode(value)),)))
-    world.memory.txn(Txn((), (Put(KEYS.spec(ref_of("broken")), b'{"kind": "Secret", "data": {"p": "hunter2"}'),)))
+    world.memory.txn(
+        Txn((), (Put(KEYS.spec(ref_of("broken")), b'{"kind": "Secret", "data": {"p": "hunter2"}'),))
+    )
     world.look()
     world.end()
     world.begin()
