@@ -14,7 +14,7 @@ import pytest
 from controller.errors import CannotStart
 from controller.history import keeper as keeper_module
 from controller.history.archive import MIN_SIZE_BYTES, Archive, FileLock
-from controller.history.changes import Action, Listed, Reason, Seen, Stored
+from controller.history.changes import Action, Listed, Message, Reason, Seen, Stored
 from controller.history.lookup import AtRevision
 from controller.history.recording import digest_of
 from schemas.keys import ObjectRef
@@ -189,10 +189,10 @@ class BrokenDisk(Archive):
 
     is_full = True
 
-    def write(self, message: object) -> None:
+    def write(self, *messages: Message) -> None:
         if self.is_full:
             raise sqlite3.OperationalError("database or disk is full")
-        super().write(message)  # type: ignore[arg-type]
+        super().write(*messages)
 
 
 def test_full_disk_becomes_a_gap(world: Witness) -> None:
