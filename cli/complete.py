@@ -37,7 +37,19 @@ _GLOBAL = {
     "--namespace": "namespace of tasks",
     "-n": "namespace of tasks",
 }
-_BY_KIND = ("get", "describe", "delete", "label", "annotate", "patch", "edit", "wait")
+_BY_KIND = (
+    "get",
+    "describe",
+    "delete",
+    "label",
+    "annotate",
+    "patch",
+    "edit",
+    "wait",
+    "history",
+    "blame",
+    "restore",
+)
 _OF_TASK = ("logs", "exec", "attach", "port-forward")
 _TASKS = ("evict",)
 _OF_NODE = ("cordon", "uncordon", "fence", "drain")
@@ -163,7 +175,7 @@ class _Line:
 
     def _argument(self, verb: str, names: list[str]) -> Iterable[str]:
         """Return what may stand at a place that is no option's."""
-        if verb in _BY_KIND:
+        if verb in _BY_KIND and "rollout" not in self._rest:  # which has a `history` of its own
             return self._by_kind(verb, names)
         if verb in _OF_TASK:
             return () if names else self._tasks()

@@ -11,7 +11,7 @@ from cli.refs import ENDPOINTS, EVENTS
 from cli.session import Session, note, out
 from cli.tables import format_table
 from client.errors import BadOption, ClientError, Refused
-from client.history import Revision, When, content_of, read_past, view_of
+from client.history import Revision, When, no_content, read_past, view_of
 from client.naming import make_ref, not_found
 from client.selector import matches
 from schemas.kinds import BY_PLURAL
@@ -77,16 +77,32 @@ def get_past(session: Session, client: "Client", wish: Wish, when: When) -> int:
     code, shown = 0, []
     for target in wish.targets:
         found = _read(session, client, wish, when, target.kind.plural, target.names)
-        shown += [each for each in found.picked if matches(wish.selector, view_of(each).labels)]
+        shown += [each for each in found.picked if _is_selected(wish, each)]
         for error in found.errors:
             note(f"Error: {error}")
             code = 1
         for text in found.notes:
             note(f"Note: {text}")
+    if not wish.form.is_table and wish.form.output is not Output.NAME:
+        code = max(code, _tell_missing(shown))
+        shown = [each for each in shown if each.object is not None]
     _print(session, wish, shown)
     if not shown and not wish.names:
         note(nothing_found(wish))
     return code
+
+
+def _is_selected(wish: Wish, revision: Revision) -> bool:
+    labels = view_of(revision).labels if revision.object is not None else {}
+    return matches(wish.selector, labels)
+
+
+def _tell_missing(shown: list[Revision]) -> int:
+    """Say of which objects the content is not kept; return the exit code."""
+    missing = [each for each in shown if each.object is None]
+    for each in missing:
+        note(f"Error: {no_content(each)}")
+    return 1 if missing else 0
 
 
 class _Found:
@@ -143,7 +159,8 @@ def _table(session: Session, wish: Wish, shown: list[Revision]) -> list[str]:
     rows = []
     for each in shown:
         name = str(each.ref) if wish.names_kind else each.ref.name
-        who, images = ",".join(each.by) or UNKNOWN, ",".join(_images(content_of(each))) or NONE
+        who = ",".join(each.by) or UNKNOWN
+        images = UNKNOWN if each.object is None else ",".join(_images(each.object)) or NONE
         row = [name, str(each.revision), str(each.generation), age_of(each, session.now()), who, images]
         rows.append([each.ref.namespace, *row] if wish.namespace is None else row)
     if wish.namespace is None:

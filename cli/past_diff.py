@@ -59,7 +59,7 @@ def _differences(
         return _compare(pasts, before, after, refs)
     for past in pasts:
         _tell(past)
-    unsure = {ref for past in pasts for ref in past.unsure}
+    unsure = {ref for past in pasts for ref in past.unsure}  # told of already
     refs = sorted({each.ref for past in pasts for each in past.revisions} - unsure)
     return _compare(pasts, before, after, refs, strict=False)
 
@@ -74,21 +74,22 @@ def _compare(
 ) -> list[str]:
     found = []
     for ref in refs:
-        sides = [_side(past, ref, strict=strict) for past in pasts]
-        texts = [None if side is None else content_of(side) for side in sides]
-        text = past_diff(ref, (_name(before), texts[0]), (_name(after), texts[1]))
+        try:
+            old, new = (past.find(ref) for past in pasts)
+            text = "" if old == new else _one(ref, (before, old), (after, new))
+        except Refused as error:  # of many objects those are shown of which something is known
+            if strict:
+                raise
+            note(f"Note: {error}")
+            continue
         if text:
             found.append(text)
     return found
 
 
-def _side(past: Past, ref: ObjectRef, *, strict: bool) -> Revision | None:
-    try:
-        return past.find(ref)
-    except Refused:
-        if strict:
-            raise
-        return None
+def _one(ref: ObjectRef, old: tuple[When, Revision | None], new: tuple[When, Revision | None]) -> str:
+    sides = [(_name(when), None if side is None else content_of(side)) for when, side in (old, new)]
+    return past_diff(ref, sides[0], sides[1])
 
 
 def _name(when: When) -> str:

@@ -234,8 +234,12 @@ def view_of(revision: Revision) -> ObjectView:
 def content_of(revision: Revision) -> Json:
     """Return the object as it was stored. Raises Refused where its content is not kept."""
     if revision.object is None:
-        raise Refused(
-            f"the content of {revision.ref} at revision {revision.revision} is not kept: it could not be read, or "
-            "went to keep to --history-size"
-        )
+        raise Refused(no_content(revision))
     return revision.object
+
+
+def no_content(revision: Revision) -> str:
+    return (
+        f"the content of {revision.ref} at revision {revision.revision} is not kept: it could not be read, or went "
+        "to keep to --history-size"
+    )

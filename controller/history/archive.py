@@ -4,7 +4,7 @@
     gaps      where nothing was seen
     meta      how far was seen (`mark`), and before when rows went (`horizon`)
 
-A message is one transaction, so that after a crash the file holds whole messages and the mark of the last of them:
+A transaction has whole messages, so that after a crash the file holds whole messages and the mark of the last of them:
 what came after it is then a gap, as it was not written. WAL, so that readers keep nobody waiting.
 """
 
@@ -45,7 +45,7 @@ VERSION = 1  # of the tables; another one's file is set aside
 PAGE_BYTES = 4096
 JOURNAL_BYTES = 1_048_576  # of the size, kept free for the write-ahead log
 MIN_SIZE_BYTES = 4_194_304  # less holds too little to be of use
-DEFAULT_SIZE_BYTES = 67_108_864  # 64 MiB: some 100,000 changes of usual objects
+DEFAULT_SIZE_BYTES = 67_108_864  # 64 MiB: some 90,000 changes of a deployment of 650 bytes
 FULL, AFTER_PRUNING = 0.9, 0.8  # prune above the one, down to the other
 BUSY_TIMEOUT_S = 5.0
 ROW_BYTES = 200  # what a row takes besides its content, indexes included
@@ -61,13 +61,18 @@ CREATE TABLE IF NOT EXISTS rows (
     time REAL NOT NULL, after INTEGER NOT NULL, after_time REAL NOT NULL, who TEXT NOT NULL, digest TEXT NOT NULL,
     value BLOB, superseded INTEGER);
 CREATE INDEX IF NOT EXISTS rows_of ON rows (plural, namespace, name);
-CREATE INDEX IF NOT EXISTS rows_superseded ON rows (superseded);
+CREATE INDEX IF NOT EXISTS rows_superseded ON rows (superseded) WHERE superseded IS NOT NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS rows_live ON rows (plural, namespace, name) WHERE superseded IS NULL;
 """
 _COLUMNS = "seq, era, plural, namespace, name, revision, generation, uid, action, time, after, after_time, who, digest"
 
 
 class Damaged(Exception):
     """The file holds no archive of ours."""
+
+
+class NotBegun(Exception):
+    """The archive holds nothing yet, as it was begun anew: it needs a list first."""
 
 
 class FileLock:
@@ -141,7 +146,7 @@ class Archive:
         (pages,) = db.execute("PRAGMA page_count").fetchone()
         if pages > self._pages:
             self._make_room(db, 0)
-            db.execute("PRAGMA incremental_vacuum").fetchall()
+            db.executescript("PRAGMA incremental_vacuum")  # `execute` would take one step of many
 
     def set_aside(self, error: Exception) -> None:
         """Move a damaged file away, for whoever wants to look at it."""
@@ -160,20 +165,18 @@ class Archive:
 
     # Writing
 
-    def write(self, message: Message) -> None:
-        """Store what a message tells, in one transaction."""
+    def write(self, *messages: Message) -> None:
+        """Store what messages tell, in one transaction. Raises NotBegun, sqlite3.Error."""
         db = self._writer()
-        self._make_room(db, _size_of(message))
+        self._make_room(db, sum(map(_size_of, messages)))
         with _transaction(db):
             mark = _mark(db)
-            if isinstance(message, Listed):
-                recorded = record_listed(message, mark, dict(_heads(db)))
-            elif mark is None:
-                return  # nothing was listed yet
-            else:
-                heads = (_head(db, ref) for ref in {change.ref for change in message.changes})
-                recorded = record_seen(message, mark, {ref: head for ref, head in heads if head is not None})
-            _store(db, recorded)
+            for message in messages:
+                recorded = _recorded(db, message, mark)
+                _store(db, recorded)
+                mark = recorded.mark
+            if mark is not None:
+                _put_meta(db, "mark", mark)
 
     def _writer(self) -> sqlite3.Connection:
         if self._db is None:
@@ -319,33 +322,39 @@ def _head(db: sqlite3.Connection, ref: ObjectRef) -> tuple[ObjectRef, Head | Non
     return ref, None if row is None else Head(*row)
 
 
+def _recorded(db: sqlite3.Connection, message: Message, mark: Mark | None) -> Recorded:
+    if isinstance(message, Listed):
+        return record_listed(message, mark, dict(_heads(db)))
+    if mark is None:
+        raise NotBegun
+    heads = (_head(db, ref) for ref in {change.ref for change in message.changes})
+    return record_seen(message, mark, {ref: head for ref, head in heads if head is not None})
+
+
 def _store(db: sqlite3.Connection, recorded: Recorded) -> None:
     for row in recorded.rows:
         place = (row.ref.plural, row.ref.namespace, row.ref.name)
         value = None if row.value is None else zlib.compress(row.value)
-        cursor = db.execute(
-            "INSERT INTO rows (era, plural, namespace, name, revision, generation, uid, action, time, after, "
-            "after_time, who, digest, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (seq,) = db.execute("SELECT coalesce(max(seq), 0) + 1 FROM rows").fetchone()
+        db.execute(
+            f"UPDATE rows SET superseded = ? WHERE plural = ? AND namespace = ? AND name = ? AND {_LIVE}",
+            (seq, *place),
+        )
+        superseded = seq if row.is_deletion else None
+        db.execute(
+            "INSERT INTO rows (seq, era, plural, namespace, name, revision, generation, uid, action, time, after, "
+            "after_time, who, digest, value, superseded) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                row.era, *place, row.revision, row.generation, row.uid, row.action.value, row.time, row.after,
-                row.after_time, ",".join(row.who), row.digest, value,
+                seq, row.era, *place, row.revision, row.generation, row.uid, row.action.value, row.time, row.after,
+                row.after_time, ",".join(row.who), row.digest, value, superseded,
             ),
         )  # fmt: skip
-        seq = cursor.lastrowid
-        db.execute(
-            "UPDATE rows SET superseded = ? WHERE plural = ? AND namespace = ? AND name = ? "
-            f"AND {_LIVE} AND seq != ?",
-            (seq, *place, seq),
-        )
-        if row.is_deletion:
-            db.execute("UPDATE rows SET superseded = seq WHERE seq = ?", (seq,))
     if recorded.gap is not None:
         gap = recorded.gap
         db.execute(
             "INSERT INTO gaps (era, after, until, reason, after_time, until_time) VALUES (?, ?, ?, ?, ?, ?)",
             (gap.era, gap.after, gap.until, gap.reason.value, gap.after_time, gap.until_time),
         )
-    _put_meta(db, "mark", recorded.mark)
 
 
 def _candidates(db: sqlite3.Connection, where: str) -> Iterator[Candidate]:

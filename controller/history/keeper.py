@@ -13,9 +13,9 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from controller.history.archive import Archive
+from controller.history.archive import Archive, NotBegun
 from controller.history.changes import ClusterMark, Gone, Listed, Message, Reason, Seen, Stored
 from schemas.cluster import Cluster
 from schemas.keys import AppliedKey, Family, Keys, ObjectRef, SpecKey
@@ -25,19 +25,21 @@ from store.loop import Clock
 
 log = logging.getLogger(__name__)
 
-MAX_WAITING = 20_000  # changes; of usual objects some 40 MB, most of which the cache holds anyway
+MAX_WAITING = 20_000  # changes; of such as are not the newest the cache does not hold the values any more
+TOGETHER = 500  # changes, or messages, in one transaction: each costs the disk a write of its own
 RETRY_S = 10.0  # after a failure of the disk
 SAVE_EVERY_S = 60.0  # how far was seen, while nothing changes; a crash makes at most this into a gap
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """One call of the informer. all_: these are all keys there are, and this is why they were listed."""
+    """One call of the informer. all_: these are all keys there are, and this is why they were listed. number: of it."""
 
     events: tuple[WatchEvent, ...]
     until: int
     time: float
     all_: Reason | None = None
+    number: int = 0
 
 
 class Keeper:
@@ -60,6 +62,7 @@ class Keeper:
         self._lost: Reason | None = None  # why what was told since is only in the mirror
         self._next_reason = Reason.DOWN  # why the next list is one
         self._told = self._written = 0
+        self._waiters = 0  # threads that wait for a revision
         self._retry_at = 0.0
         self._saved_at = 0.0
         self._is_failing = False
@@ -68,7 +71,9 @@ class Keeper:
 
     def listed(self, kvs: tuple[KeyValue, ...], revision: int) -> None:
         """Take all keys in: what happened since the last call was not seen."""
-        found = tuple(WatchEvent(kv.key, kv, kv.mod_revision) for kv in kvs if self._concerns(kv.key))
+        found = tuple(
+            WatchEvent(kv.key, kv, kv.mod_revision) for kv in kvs if kv.key.startswith(self._wanted)
+        )
         with self._lock:
             if self._until:  # up to here all was seen, whether it was about spec or not
                 self._put(_Told((), self._until, self._time))
@@ -81,12 +86,14 @@ class Keeper:
 
     def saw(self, events: tuple[WatchEvent, ...]) -> None:
         """Take changes in, whole revisions in their order."""
-        found = tuple(event for event in events if self._concerns(event.key))
+        found = tuple([event for event in events if event.key.startswith(self._wanted)])
+        self._time = self._clock()
+        if not found and not self._waiters:  # most events: no lock, as only this thread sets both
+            self._until = events[-1].mod_revision if events else self._until
+            return
         with self._lock:
-            self._time = self._clock()
-            if events:
-                self._until = events[-1].mod_revision
-                self._lock.notify_all()
+            self._until = events[-1].mod_revision if events else self._until
+            self._lock.notify_all()
             for event in found:
                 if event.kv is None:
                     self._mirror.pop(event.key, None)
@@ -103,11 +110,9 @@ class Keeper:
             self._next_reason = Reason.REWOUND
             self._until = 0
 
-    def _concerns(self, key: str) -> bool:
-        return key.startswith(self._wanted)
-
     def _put(self, told: _Told) -> None:
         self._told += 1
+        told = replace(told, number=self._told)
         if self._lost is not None:
             self._drop(self._lost if told.all_ is None else told.all_)
             return
@@ -130,40 +135,45 @@ class Keeper:
         """Write what waits; return when to come back if nothing wakes it."""
         if now < self._retry_at:
             return self._retry_at
-        reason: Reason | None = None
+        taken: tuple[_Told, ...] = ()
         try:
-            while (taken := self._take()) is not None:
-                told, count = taken
-                reason = told.all_
-                self.archive.write(self._message(told))
-                self._wrote(count)
+            while taken := self._take():
+                self._write(taken)
             self._save(now)
         except (sqlite3.Error, OSError) as error:
-            self._failed(error, now, reason)
+            self._failed(error, now, taken)
         return self._retry_at if now < self._retry_at else now + SAVE_EVERY_S
 
-    def _take(self) -> tuple[_Told, int] | None:
-        """Return what to write next, and how much is written with it; None when nothing waits."""
-        with self._lock:
-            if self._lost is not None:
-                if not self._until:  # between two lives
-                    return None
-                events = tuple(WatchEvent(kv.key, kv, kv.mod_revision) for kv in self._mirror.values())
-                told, self._lost = _Told(events, self._until, self._clock(), self._lost), None
-                return told, self._told
-            if not self._waiting:
-                return None
-            told = self._waiting.popleft()
-            self._size -= len(told.events)
-            return told, self._told - len(self._waiting)
-
-    def _wrote(self, count: int) -> None:
+    def _write(self, taken: tuple[_Told, ...]) -> None:
+        try:
+            self.archive.write(*map(self._message, taken))
+        except NotBegun:
+            with self._lock:
+                self._drop(Reason.FAILED)
+            return
         if self._is_failing:
             self._is_failing = False
             log.info("history is written again")
         with self._lock:
-            self._written = max(self._written, count)
+            self._written = max(self._written, taken[-1].number)
             self._lock.notify_all()
+
+    def _take(self) -> tuple[_Told, ...]:
+        """Return what to write next, in one transaction; nothing when nothing waits."""
+        with self._lock:
+            if self._lost is not None:
+                if not self._until:  # between two lives
+                    return ()
+                events = tuple(WatchEvent(kv.key, kv, kv.mod_revision) for kv in self._mirror.values())
+                told, self._lost = _Told(events, self._until, self._clock(), self._lost, self._told), None
+                return (told,)
+            taken: list[_Told] = []
+            size = 0
+            while self._waiting and max(size, len(taken)) < TOGETHER:
+                taken.append(self._waiting.popleft())
+                size += len(taken[-1].events)
+            self._size -= size
+            return tuple(taken)
 
     def _save(self, now: float) -> None:
         """Write down how far was seen, so that a crash makes no long gap."""
@@ -174,14 +184,15 @@ class Keeper:
 
     def _save_mark(self) -> None:
         with self._lock:
-            told = _Told((), self._until, self._time)
+            told = _Told((), self._until, self._time, None, self._told)
             is_lost = self._lost is not None or bool(self._waiting)
         if told.until and not is_lost:
-            self.archive.write(self._message(told))
+            self._write((told,))
 
-    def _failed(self, error: Exception, now: float, reason: Reason | None) -> None:
+    def _failed(self, error: Exception, now: float, taken: tuple[_Told, ...]) -> None:
         with self._lock:
-            self._drop(Reason.REWOUND if reason is Reason.REWOUND else Reason.FAILED)
+            is_rewound = any(each.all_ is Reason.REWOUND for each in taken)
+            self._drop(Reason.REWOUND if is_rewound else Reason.FAILED)
         self._retry_at = now + RETRY_S
         if not self._is_failing:
             log.error(
@@ -202,7 +213,9 @@ class Keeper:
     def wait_seen(self, revision: int, timeout_s: float) -> None:
         """Wait until a revision was seen, if it comes in time: who asks may have just written it."""
         with self._lock:
+            self._waiters += 1
             self._lock.wait_for(lambda: self._until >= revision, timeout_s)
+            self._waiters -= 1
 
     def seen(self) -> tuple[int, float]:
         """Return up to which revision was seen, and when; it is written down at the latest with the next change."""

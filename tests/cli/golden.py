@@ -11,7 +11,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from cli.main import VERBS, run
 from cli.session import Say, Session
 from client.client import Client
 from client.connect import Settings
-from schemas.keys import task_ref
+from schemas.keys import ObjectRef, task_ref
 from tests.cli.helpers import LentClient
+from tests.cli.past import Archived, deployment
 from tests.client.helpers import KEYS, World, make_object, make_task
 
 FOLDER = Path(__file__).parent / "golden"
@@ -235,6 +236,36 @@ ANSWERS = [
     "why denied", "why done", "why nope", "why node/n1", "why new -o yaml", "shares", "shares -o yaml",
     "plan -f /nonexistent/file.yaml", "drain n1 --plan", "apply", "apply --plan /nonexistent/plan.json",
 ]  # fmt: skip
+PAST = [
+    "history deployment/web", "history deployment/web -o wide", "history deployment web -o yaml",
+    "history deployment/gone", "history deployment/nope", "history secret/login", "history web", "history tasks",
+    "history queue/batch", "history deployment/web -o name",
+    "get deployments --at-rev {second}", "get deployments -A --at-rev {second} --no-headers",
+    "get deployment/web --at-rev {second} -o yaml", "get deployment/web --at-rev {second} -o json",
+    "get deployments --at-rev {second} -o name", "get deployments,configmaps --at-rev {second}",
+    "get deployment/gone --at-rev {second}", "get deployment/gone --at 1s", "get deployment/web --at 4m",
+    "get deployment/web --at 2027-01-15T08:00:30Z", "get deployment/web --at-rev {unseen}",
+    "get deployments --at-rev {unseen}", "get deployment/still --at-rev {unseen}",
+    "get deployment/nope --at-rev {unseen}", "get tasks --at 1m -o name", "get tasks --at 1m",
+    "get tasks/broken --at 1m -o yaml",
+    "get deployment/web --at-rev 999999", "get deployment/web --at-rev 1", "get deployment/web --at-rev x",
+    "get deployment/web --at yesterday", "get deployment/web --at 1m --at-rev 3", "get secrets --at 1m",
+    "get deployments --at 1m -w", "get events --at 1m", "get deployments --at 1m --sort-by .metadata.name",
+    "diff --at-rev {first}..{second} deployment/web", "diff --at-rev {first}..{first}",
+    "diff --at-rev {second}.. deployments",
+    "diff --at-rev {second}..", "diff --at-rev {second}..{unseen} deployment/web", "diff --at-rev {second}..{unseen}",
+    "diff --at-rev {second}", "diff --at-rev a..b", "diff", "diff --at-rev {first}..{second} -f x.yaml",
+    "diff --at-rev {first}..{second} secrets",
+    "blame deployment/web", "blame deployment/web -o yaml", "blame deployment/still", "blame deployment/nope",
+    "blame secret/login",
+    "restore deployment/web", "restore deployment/web --at-rev {first}",
+    "restore deployment/web --at-rev {first} --dry-run",
+    "restore deployment/web --at-rev {first} --yes", "restore deployment/web --at-rev {first} --yes",
+    "history deployment/web", "blame deployment/web",
+    "restore deployment/gone --at-rev {second} --dry-run", "restore deployment/web --at-rev {unseen}",
+    "restore deployment/nope --at-rev {first}", "restore secret/login --at-rev {first}",
+    "restore deployments --at-rev 3",
+]  # fmt: skip
 SESSIONS: dict[str, list[str]] = {
     "tables": TABLES,
     "data": DATA,
@@ -244,25 +275,57 @@ SESSIONS: dict[str, list[str]] = {
     "errors": ERRORS,
     "explain": EXPLAIN,
     "answers": ANSWERS,
+    "history": PAST,
     "help": ["--help", *(f"{verb} --help" for verb in sorted(VERBS))],
 }
+
+
+def build_past(world: GoldenWorld) -> tuple[Archived, dict[str, int]]:
+    """Return a history with a manager, changes by hand, a gap and a deletion; and its revisions by name."""
+    past = Archived(world)
+    past.write(deployment("still", "still:1"), by="ci", uid=901)
+    past.write(deployment("gone", "gone:1"), by="berth", uid=902)
+    first = past.write(deployment("web", "web:1", replicas=2), by="ci")
+    past.look()
+    second = past.write(deployment("web", "web:2", replicas=2), by="ci")
+    past.look()
+    past.write(deployment("web", "web:2", replicas=3))
+    past.look()
+    past.remove(ObjectRef("deployments", "default", "gone"))
+    past.look()
+    past.keeper.close()
+    past.write(deployment("web", "web:3", replicas=3), by="berth")
+    unseen = past.write(deployment("web", "web:3", replicas=4))
+    past.write(deployment("web", "web:3", replicas=5))
+    past.restart()
+    world.clock.seconds += 60
+    return past, {"first": first, "second": second, "unseen": unseen}
 
 
 def render(name: str) -> str:
     """Return the text of one file: every command with its output; what is not data is marked with `! `."""
     world = build_world()
     with _terminal():
-        return "\n".join(_render_one(world, command) for command in SESSIONS[name])
+        if name != "history":
+            return "\n".join(_render_one(world, command) for command in SESSIONS[name])
+        past, revisions = build_past(world)
+        with closing(past):
+            written = [command.format_map(revisions) for command in SESSIONS[name]]
+            return "\n".join(_render_one(world, command, past.client) for command in written)
 
 
-def _render_one(world: World, command: str) -> str:
-    code, out, err = _run(world, shlex.split(command))
+def _render_one(world: World, command: str, make_client: Callable[..., Client] | None = None) -> str:
+    code, out, err = _run(world, shlex.split(command), make_client)
     lines = [f"$ berth {command}", *out.splitlines(), *(f"! {line}".rstrip() for line in err.splitlines())]
     return "\n".join([*lines, *([f"exit code {code}"] if code else [])]) + "\n"
 
 
-def _run(world: World, arguments: list[str]) -> tuple[int, str, str]:
+def _run(
+    world: World, arguments: list[str], make_client: Callable[..., Client] | None
+) -> tuple[int, str, str]:
     def open_client(settings: Settings, say: Say) -> Client:
+        if make_client is not None:
+            return make_client(say=say)
         return LentClient(
             world.store, world.keys, now=world.clock, clock=world.clock, pause=world.pause, say=say
         )

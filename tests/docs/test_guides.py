@@ -41,7 +41,8 @@ def guided(docker_host: str, busybox: None, tmp_path_factory: pytest.TempPathFac
     with Cluster(folder, docker_host) as cluster:
         key = folder / "secrets.key"
         assert cluster.berth("secret", "keygen", str(key)).code == 0
-        cluster.start_controller("controller", "--secret-key", str(key))
+        history = str(folder / "history.db")
+        cluster.start_controller("controller", "--secret-key", str(key), "--history-file", history)
         for each, name in names.items():
             cluster.start_agent(each, node=name)
         cluster.wait_ready()

@@ -69,6 +69,11 @@ class Witness:
         """Write something that is no spec."""
         return self._note([Put(KEYS.status(WEB), b"{}")], self.state)
 
+    def rewind(self, revision: int) -> None:
+        """Restore a backup."""
+        self.memory.rewind(revision)
+        self.memory = self.memory.another_client()  # one that saw more would refuse to go on
+
     def _note(self, ops: Any, state: dict[ObjectRef, bytes]) -> int:
         self.clock.now += 1.0
         revision = self.memory.txn(Txn((), tuple(ops))).revision
