@@ -115,11 +115,8 @@ class Applier:
 
     def refuse_conflicts(self, planned: Iterable[Planned]) -> None:
         """Raise Conflicted if one of them would change fields of others, unless these are to be taken over."""
-        if self._on_conflict is OnConflict.TAKE_OVER:
-            return
-        found = [(str(each.document.ref), one) for each in planned for one in each.conflicts]
-        if found:
-            raise Conflicted(found)
+        if self._on_conflict is OnConflict.REFUSE:
+            refuse_conflicts(planned)
 
     def _may_go_together(self, planned: Planned) -> bool:
         return not planned.is_waiting_for_deletion and planned.action != "unchanged"
@@ -248,6 +245,13 @@ class Applier:
         document = planned.document
         key = self._keys.applied(document.ref, self._manager)
         return Put(key, codec.encode(record_form(document)))
+
+
+def refuse_conflicts(planned: Iterable[Planned]) -> None:
+    """Raise Conflicted if one of them would change fields of other managers."""
+    found = [(str(each.document.ref), one) for each in planned for one in each.conflicts]
+    if found:
+        raise Conflicted(found)
 
 
 def apply_rank(ref: ObjectRef) -> tuple[bool, int]:

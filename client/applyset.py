@@ -219,6 +219,10 @@ class ApplySet:
         requests = {kv.key for kv in self._store.list(asked).kvs}
         return {ref for ref in refs if self._keys.request(ref, "delete") not in requests}
 
+    def refuse_conflicts(self, plan: SetPlan) -> None:
+        """Raise Conflicted if an apply would change fields of others, unless they are to be taken over."""
+        self._applier.refuse_conflicts(plan.planned)
+
     def apply(self, plan: SetPlan) -> Iterator[ApplyResult]:
         """Write the documents in order. Raises Conflicted before anything is written."""
         yield from self._applier.write_all(plan.planned)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # what only some verbs need is imported where it is used, so 
     from client.progress import Progress
     from client.rollout import Rollout
     from client.wish import Goal
+    from schemas.errors import Problem
     from schemas.manifest import Document
     from schemas.node import Drain
 
@@ -117,9 +118,23 @@ class Client(Reaching):
             self.store, self.keys, manager, home=namespace, applier=applier, deleter=self._deleter
         )
 
-    def foresee(self, planned: "Iterable[Planned]") -> "Foreseen":
-        """Return what an apply does to tasks, as a question to the leader: which come and which go."""
-        from client.foreseeing import foresee, owners_of
+    def missing_references(self, documents: "Iterable[Document]") -> "tuple[Problem, ...]":
+        """Return, as sentences, what documents name that is neither among them nor in the cluster."""
+        from client import crossrefs
+        from client.reading import read_keys
+
+        known = tuple(documents)
+        lacking = crossrefs.missing(known)
+        there = read_keys(self.store, {self.keys.spec(each.ref) for each in lacking})
+        still = (each for each in lacking if self.keys.spec(each.ref) not in there)
+        return crossrefs.warnings(still, "in the cluster")
+
+    def foresee(self, planned: "Iterable[Planned]", pruned: "Iterable[ObjectView]" = ()) -> "Foreseen":
+        """Return what an apply does to tasks, as a question to the leader: which come and which go.
+
+        pruned: objects that go with it.
+        """
+        from client.foreseeing import RUNNING, foresee, owners_of
         from client.log_targets import tasks_of
         from client.policy import read_policy
 
@@ -133,7 +148,13 @@ class Client(Reaching):
             if view is not None:
                 kind = find_kind(ref.plural)
                 tasks[view.uid] = tasks_of(self.store, self.keys, kind, ref.namespace, ref.name)
-        return foresee(known, policy, tasks)
+        leaving = [
+            task
+            for view in pruned
+            if view.kind.plural in RUNNING
+            for task in tasks_of(self.store, self.keys, view.kind, view.ref.namespace, view.name)
+        ]
+        return foresee(known, policy, tasks, leaving)
 
     def apply(
         self, documents: "Iterable[Document]", *, create_namespace: bool = False, timeout_s: float = WAIT_S
