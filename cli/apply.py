@@ -42,6 +42,7 @@ class Wish:
     dry_run: bool
     create_namespace: bool
     on_conflict: OnConflict
+    adopt: bool
     timeout_s: float
     wait: bool
 
@@ -74,6 +75,12 @@ def apply(
     force_conflicts: Annotated[
         bool, typer.Option("--force-conflicts", help="Take over fields that others have set.")
     ] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt", help="With --set: objects that were applied without a set become the set's alone."
+        ),
+    ] = False,
     vars_file: Vars = "",
 ) -> None:
     """Create or change objects from manifests. All are checked before any is written."""
@@ -87,6 +94,8 @@ def apply(
             "--plan has all documents in it, as they are; it can't be combined with --set or --vars"
         )
     check_set_options(set_name, prune=prune, allow_empty=allow_empty)
+    if adopt and not set_name:
+        raise BadOption("--adopt takes objects into a set, so it needs the set's name: --set NAME")
     wish = Wish(
         set_name,
         prune,
@@ -94,6 +103,7 @@ def apply(
         dry_run,
         create_namespace,
         OnConflict.TAKE_OVER if force_conflicts else OnConflict.REFUSE,
+        adopt,
         parse_timeout(timeout),
         wait,
     )
@@ -145,7 +155,11 @@ def _apply_set(session: Session, client: "Client", read: Manifests, wish: Wish, 
     if not allow_empty:
         refuse_empty(read.documents, f"set {wish.set_name}")
     one = client.apply_set(
-        wish.set_name, session.namespace, on_conflict=wish.on_conflict, timeout_s=wish.timeout_s
+        wish.set_name,
+        session.namespace,
+        on_conflict=wish.on_conflict,
+        timeout_s=wish.timeout_s,
+        adopt=wish.adopt,
     )
     plan = one.plan(client.ready(read.documents, create_namespace=wish.create_namespace))
     pruning.tell_unread(plan)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from cli.session import note, out
+from client.conflicts import PLAIN
 from client.errors import Refused
 
 if TYPE_CHECKING:
@@ -78,7 +79,15 @@ def prune(client: "Client", one: "ApplySet", plan: "SetPlan", *, timeout_s: floa
 def _print(removal: "Removal", suffix: str) -> None:
     out(f"{removal.ref} {removal.verdict.value}{suffix}")
     if removal.why:
-        note(f"  {place(removal)} is {removal.verdict.value}, as {removal.why}")
+        note(f"  {place(removal)} is {removal.verdict.value}, as {removal.why}{_hint(removal)}")
+
+
+def _hint(removal: "Removal") -> str:
+    """Say how an object that was only applied without a set can become the set's."""
+    from client.applyset import Verdict
+
+    plain = removal.verdict is Verdict.RELEASE and PLAIN in removal.claims.forms
+    return f"; to have it deleted: berth delete {removal.ref}" if plain else ""
 
 
 def place(removal: "Removal") -> str:

@@ -4,7 +4,7 @@ A record is written in the transaction that writes its object, and goes with it.
 and that the object belongs to its set.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from schemas.keys import AppliedKey, Family, Keys, ObjectRef
@@ -25,10 +25,14 @@ class Claims:
     forms: Mapping[str, Json] = field(default_factory=dict)
     revision: int = 0
 
-    def split(self, manager: str) -> "tuple[Json | None, Claims]":
-        """Return what that manager applied last, None for nothing, and the claims of all others."""
-        others = {name: form for name, form in self.forms.items() if name != manager}
-        return self.forms.get(manager) or None, Claims(others, self.revision)
+    def split(self, manager: str, adopted: Collection[str] = ()) -> "tuple[Json | None, Claims]":
+        """Return what that manager applied last, None for nothing, and the claims of all others.
+
+        adopted: managers in whose place it stands from now on; what they applied counts where it applied nothing.
+        """
+        others = {name: form for name, form in self.forms.items() if name != manager and name not in adopted}
+        last = next((self.forms[name] for name in (manager, *adopted) if self.forms.get(name)), None)
+        return last, Claims(others, self.revision)
 
 
 NO_CLAIMS = Claims()

@@ -148,11 +148,20 @@ def refuse_empty(documents: Sequence[Document], what: str) -> None:
 class ApplySet:
     """One set of one cluster: plans and writes its documents, and removes what left it.
 
-    `applier` writes as the manager of the set. home: the namespace that the set is of.
+    `applier` writes as the manager of the set. home: the namespace that the set is of. adopt: managers whose records
+    keep nothing from being pruned, as the set takes their place.
     """
 
     def __init__(
-        self, store: Store, keys: Keys, manager: str, *, home: str, applier: Applier, deleter: Deleter
+        self,
+        store: Store,
+        keys: Keys,
+        manager: str,
+        *,
+        home: str,
+        applier: Applier,
+        deleter: Deleter,
+        adopt: Collection[str] = (),
     ) -> None:
         self._store = store
         self._keys = keys
@@ -160,6 +169,7 @@ class ApplySet:
         self._home = home
         self._applier = applier
         self._deleter = deleter
+        self._adopt = tuple(adopt)
 
     def plan(self, documents: Iterable[Document]) -> SetPlan:
         """Return what an apply would do, what left the set included. Raises InvalidManifest, Refused."""
@@ -191,7 +201,7 @@ class ApplySet:
             name: found[name] for key in own if (name := template_key(self._keys, key, own[key])) in found
         }
         view = build_view(BY_PLURAL[ref.plural], ref, self._keys, own) if own else None
-        others = claims.split(self._manager)[1].forms
+        others = claims.split(self._manager, self._adopt)[1].forms
         said = judge(view, others.keys())
         return None if said is None else Removal(ref, *said, view, claims)
 

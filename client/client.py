@@ -108,14 +108,25 @@ class Client(Reaching):
         *,
         on_conflict: "OnConflict | None" = None,
         timeout_s: float = WAIT_S,
+        adopt: bool = False,
     ) -> "ApplySet":
-        """Return the set of that name of a namespace, to plan, apply and prune. Raises InvalidName."""
+        """Return the set of that name of a namespace, to plan, apply and prune. Raises InvalidName.
+
+        adopt: what this client's own manager applied, without a set, becomes the set's alone.
+        """
         from client.applyset import ApplySet, set_manager
 
         manager = set_manager(namespace, name)
-        applier = self._applier(timeout_s, on_conflict, manager)
+        adopted = (self._manager,) if adopt else ()
+        applier = self._applier(timeout_s, on_conflict, manager, adopted)
         return ApplySet(
-            self.store, self.keys, manager, home=namespace, applier=applier, deleter=self._deleter
+            self.store,
+            self.keys,
+            manager,
+            home=namespace,
+            applier=applier,
+            deleter=self._deleter,
+            adopt=adopted,
         )
 
     def missing_references(self, documents: "Iterable[Document]") -> "tuple[Problem, ...]":
@@ -177,7 +188,11 @@ class Client(Reaching):
         yield from self._applier(timeout_s, on_conflict).write_all(planned)
 
     def _applier(
-        self, timeout_s: float, on_conflict: "OnConflict | None" = None, manager: str = ""
+        self,
+        timeout_s: float,
+        on_conflict: "OnConflict | None" = None,
+        manager: str = "",
+        adopt: tuple[str, ...] = (),
     ) -> "Applier":
         from client.apply import Applier
         from client.conflicts import OnConflict
@@ -189,6 +204,7 @@ class Client(Reaching):
             wait_gone=lambda view: self._deleter.wait_gone(view, timeout_s=timeout_s),
             say=self._say,
             on_conflict=on_conflict or OnConflict.REFUSE,
+            adopt=adopt,
         )
 
     def delete(

@@ -36,7 +36,7 @@ class ApplyResult:
 class Planned:
     """One document, what is stored under its name, and what would be. `live` None: there is nothing.
 
-    `claims`: what others applied, as far as the merge and its conflicts heed them.
+    `claims`: what others applied. `adopted`: managers whose records go, as this one stands in their place.
     """
 
     document: Document
@@ -44,6 +44,7 @@ class Planned:
     last_applied: Json | None
     merged: Json
     claims: Claims = NO_CLAIMS
+    adopted: tuple[str, ...] = ()
 
     @property
     def is_waiting_for_deletion(self) -> bool:

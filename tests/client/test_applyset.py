@@ -130,13 +130,28 @@ def test_object_that_another_applied_too_is_only_given_up(world: World) -> None:
     one = world.client.apply_set("web")
     removals = one.plan(()).removals
     assert [(str(each.ref), each.verdict, each.why) for each in removals] == [
-        ("task/b", Verdict.RELEASE, "manager berth applied it too"),
+        ("task/b", Verdict.RELEASE, "berth apply without --set applied it too"),
         ("task/a", Verdict.RELEASE, "set other of namespace default applied it too"),
     ]
     list(one.remove(removals))
     assert there(world) == ["default/tasks/a", "default/tasks/b"]
     assert one.plan(()).removals == ()
     assert apply_set(world, name="other") == [("task/a", "pruned")]
+
+
+def test_what_was_applied_without_a_set_becomes_the_sets_alone_when_it_is_adopted(world: World) -> None:
+    world.apply(make_task("a", priority=3, grace="5s"), make_task("b"))
+    one = world.client.apply_set("web", adopt=True)
+    results = list(one.apply(one.plan(docs(make_task("a", priority=4), make_task("b")))))
+    assert [each.action for each in results] == ["configured", "unchanged"]
+    assert world.json_at(KEYS.spec(task_ref("default", "a")))["spec"] == make_task("a", priority=4)["spec"]
+    assert {key.rpartition("/")[2] for key in world.keys_under("/berth/applied/")} == {"set.default.web"}
+    world.apply(make_task("b"))
+    assert told(world.client.apply_set("web").plan(()).removals) == [
+        ("task/b", "released"),
+        ("task/a", "pruned"),
+    ]
+    assert told(one.plan(()).removals) == [("task/b", "pruned"), ("task/a", "pruned")]
 
 
 def test_object_that_another_claims_after_it_was_looked_at_is_given_up(world: World) -> None:
@@ -197,7 +212,7 @@ def test_namespace_that_holds_something_else_stays(world: World) -> None:
 
 def test_a_conflict_keeps_the_whole_set_from_being_written(world: World) -> None:
     world.apply(make_task("a", priority=1))
-    with pytest.raises(Conflicted, match="manager berth has set it to 1"):
+    with pytest.raises(Conflicted, match="berth apply without --set has set it to 1"):
         apply_set(world, make_task("a", priority=2), make_task("b"))
     assert there(world) == ["default/tasks/a"]
 
