@@ -184,7 +184,8 @@ class Applier:
                 f"merged with it and nothing was written; look at it with: etcdctl get {live.spec_kv.key}, or "
                 f"remove it with: berth delete {ref}{_in_namespace(live)} --force, and apply again"
             )
-        last, others = claims[ref].split(self._manager, self._adopt)
+        made = claims[ref].since(live.spec_kv.create_revision)
+        last, others = made.split(self._manager, self._adopt)
         adopted = tuple(name for name in self._adopt if name in claims[ref].forms)
         heeded = tuple(others.forms.values()) if self._on_conflict is OnConflict.REFUSE else ()
         merged = three_way(last, live.raw, document.raw, heeded)

@@ -11,7 +11,7 @@ from client.errors import Conflicted, Refused
 from schemas.errors import InvalidName
 from schemas.keys import ObjectRef, task_ref
 from sealing.keys import new_key_pair
-from store.api import Get, Listing, Txn, TxnResult
+from store.api import Delete, Get, Listing, Txn, TxnResult
 from store.errors import PermissionDenied, Unavailable
 from store.memory import MemoryStore
 from tests.client.helpers import KEYS, NOW, World, docs, make_object, make_task
@@ -192,6 +192,22 @@ def test_record_without_object_is_forgotten(world: World) -> None:
     world.put(KEYS.applied(ref, set_manager("default", "web")), make_task("gone"))
     assert apply_set(world, make_task("a")) == [("task/a", "unchanged"), ("task/gone", "forgotten")]
     assert apply_set(world, make_task("a")) == [("task/a", "unchanged")]
+
+
+def test_object_of_the_same_name_that_somebody_else_made_is_not_the_sets(world: World) -> None:
+    """Its predecessor was taken out of the store by force, which leaves the record."""
+    apply_set(world, make_task("a", priority=3))
+    key = KEYS.spec(task_ref("default", "a"))
+    world.store.txn(Txn((), (Delete(key),)))
+    raw = make_task("a", priority=4)
+    raw["metadata"] |= {"uid": "another", "namespace": "default"}
+    world.put(key, raw)
+    (removal,) = world.client.apply_set("web").plan(()).removals
+    assert (removal.verdict, removal.why) == (Verdict.FORGET, "somebody else has made it anew")
+    (planned,) = world.client.plan(docs(make_task("a", priority=5)))
+    assert planned.conflicts == ()
+    apply_set(world)
+    assert there(world) == ["default/tasks/a"]
 
 
 def test_object_that_is_being_deleted_is_not_told_of_again(world: World) -> None:
