@@ -9,51 +9,55 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from client.diff import unified_diff
+from client.diff import removal_diff, unified_diff
+from schemas.keys import ObjectRef
+from schemas.meta import CLUSTER_NAMESPACE
 
 if TYPE_CHECKING:
+    from cli.intent import Intended
     from client.foreseeing import Expected
-    from client.planned import Planned
 
 Json = dict[str, Any]
 
-MAX_DIFF_CHARS = (
-    40_000  # of one plan; a comment on GitHub takes 65,536 characters, and the tables need room too
-)
+MAX_DIFF_CHARS = 40_000  # of one plan; a comment on GitHub takes 65,536 characters, and the tables need room
 
 
-def markdown(
-    planned: "Sequence[Planned]", expected: "Sequence[Expected]", outcome: Json | None, summary: str
-) -> str:
+def markdown(found: "Intended", expected: "Sequence[Expected]", outcome: Json | None, summary: str) -> str:
     """Return the whole comment. summary: the plan in a sentence, as below the table form."""
     parts = [
-        f"### {_verdict(planned, outcome)}",
+        f"### {_verdict(found, outcome)}",
         summary,
-        *_table(("Object", "Action", "Tasks"), _objects(planned, expected, outcome)),
+        *_table(("Object", "Action", "Tasks"), _objects(found, expected, outcome)),
+        *_titled("Conflicts", _table(("Object", "Field, and who set it"), _conflicts(found))),
         *_titled("Would wait", _table(("Object", "Tasks", "Why"), _waiting(outcome))),
         *_titled("Would be preempted", _table(("Task", "Node", "Queue", "Priority"), _victims(outcome))),
         *_titled("Would be delayed", _table(("Task",), _delayed(outcome))),
         *_titled("Shares", _table(("Queue", "Now", "Then"), _shares(outcome))),
-        *_differences(planned),
+        *_differences(found),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _verdict(planned: "Iterable[Planned]", outcome: Json | None) -> str:
+def _verdict(found: "Intended", outcome: Json | None) -> str:
     if outcome is not None and outcome["waiting"]:
         return "Berth plan: something can't be placed"
-    has_changes = any(each.action != "unchanged" for each in planned)
+    has_changes = bool(found.pruned) or any(each.action != "unchanged" for each in found.planned)
     return "Berth plan: changes" if has_changes else "Berth plan: nothing to do"
 
 
 def _objects(
-    planned: "Iterable[Planned]", expected: "Iterable[Expected]", outcome: Json | None
+    found: "Intended", expected: "Iterable[Expected]", outcome: Json | None
 ) -> Iterator[tuple[str, ...]]:
     tasks = {each.ref: each for each in expected}
-    for each in planned:
-        if each.action != "unchanged":
-            ref = each.document.ref
-            yield code(_name(each)), each.action, _tasks(f"{ref.namespace}/{ref}", tasks.get(ref), outcome)
+    changed = [(each.document.ref, each.action) for each in found.planned if each.action != "unchanged"]
+    for ref, action in [*changed, *((each.ref, "pruned") for each in found.pruned)]:
+        yield code(_name(ref)), action, _tasks(f"{ref.namespace}/{ref}", tasks.get(ref), outcome)
+
+
+def _conflicts(found: "Intended") -> Iterator[tuple[str, ...]]:
+    for each in found.planned:
+        for one in each.conflicts:
+            yield code(_name(each.document.ref)), plain(str(one))
 
 
 def _tasks(of: str, expected: "Expected | None", outcome: Json | None) -> str:
@@ -86,23 +90,24 @@ def _shares(outcome: Json | None) -> Iterator[tuple[str, ...]]:
             yield code(each["queue"]), now, then
 
 
-def _differences(planned: "Iterable[Planned]") -> Iterator[str]:
+def _differences(found: "Intended") -> Iterator[str]:
     """Each object's difference, folded; what is too long for one comment is only named."""
+    texts = [(each.document.ref, unified_diff(each)) for each in found.planned]
+    texts += [
+        (each.ref, removal_diff(each.ref, each.view.raw)) for each in found.pruned if each.view is not None
+    ]
     left = MAX_DIFF_CHARS
-    for each in planned:
-        text = unified_diff(each)
-        if not text:
-            continue
+    for ref, text in texts:
         left -= len(text)
-        if left < 0:
-            yield f"{code(_name(each))}: the difference is too long to show; see `berth diff -f`."
-            continue
-        yield f"<details><summary><code>{_escaped(_name(each))}</code></summary>\n\n{fence(text)}\n\n</details>"
+        if text and left < 0:
+            yield f"{code(_name(ref))}: the difference is too long to show; see `berth diff -f`."
+        elif text:
+            name = _escaped(_name(ref))
+            yield f"<details><summary><code>{name}</code></summary>\n\n{fence(text)}\n\n</details>"
 
 
-def _name(planned: "Planned") -> str:
-    ref = planned.document.ref
-    return f"{ref.namespace}/{ref}" if planned.document.kind.namespaced else str(ref)
+def _name(ref: ObjectRef) -> str:
+    return str(ref) if ref.namespace == CLUSTER_NAMESPACE else f"{ref.namespace}/{ref}"
 
 
 def _task(task: Json) -> str:

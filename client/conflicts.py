@@ -18,6 +18,7 @@ Json = dict[str, Any]  # Any: JSON of any shape
 SHOWN_CHARACTERS = 60  # of a value in a sentence
 NOT_SET = "not set"
 SET_PREFIX = "set."
+PLAIN = "berth"  # who applies without naming a set
 
 
 class OnConflict(Enum):
@@ -154,4 +155,4 @@ def manager_text(manager: str) -> str:
     namespace, _, name = manager.removeprefix(SET_PREFIX).partition(".")
     if manager.startswith(SET_PREFIX) and name:
         return f"set {name} of namespace {namespace}"
-    return f"manager {manager}"
+    return "berth apply without --set" if manager == PLAIN else f"manager {manager}"
