@@ -31,6 +31,7 @@ class Informer:
     ) -> None:
         """jitter: a number from 0 to 1, drawn a failure, that stretches the wait after it by as much."""
         self._cache = Cache()
+        self._synced = False
         timing = Timing(idle_timeout_s, resync_every_s, jitter)
         self._reflectors = tuple(
             Reflector(store, prefix, self._cache, notify=notify, timing=timing) for prefix in prefixes
@@ -63,7 +64,8 @@ class Informer:
     @property
     def synced(self) -> bool:
         """Every prefix has been listed at least once."""
-        return all(reflector.revision for reflector in self._reflectors)
+        self._synced = self._synced or all(reflector.revision for reflector in self._reflectors)
+        return self._synced
 
     @property
     def revision(self) -> int:
