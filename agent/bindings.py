@@ -33,6 +33,7 @@ class BindingBook:
         self._informer = Informer(store, prefixes, notify)
         self._bindings: dict[str, Binding | UnreadableBinding] = {}
         self._reports: dict[str, TaskReport] = {}
+        self._offered: dict[str, tuple[bytes, TaskReport]] = {}  # on its way to the store, by task uid
         self._lost: set[str] = set()
         self._node_report_lost = False
         self._cluster_kv: KeyValue | None = None
@@ -47,8 +48,8 @@ class BindingBook:
                     self._take_binding(task_uid, change.new)
                     dirty.add(task_uid)
                 case TaskReportKey(_, task_uid):
-                    self._take_report(task_uid, change.new)
-                    dirty.add(task_uid)
+                    if self._take_report(task_uid, change.new):
+                        dirty.add(task_uid)
                 case NodeReportKey():
                     self._node_report_lost = change.new is None or not _is_node_report(change.new)
         return dirty
@@ -110,6 +111,13 @@ class BindingBook:
     def binding_uids(self) -> set[str]:
         return {each.binding_uid for each in self.bindings()}
 
+    def offered(self, task_uid: str, value: bytes, report: TaskReport) -> None:
+        """Note what this agent writes about a task: when the store shows these very bytes, they need no parsing.
+
+        Nor are they news, unless the report is final: what waits for an end waits until the store has it.
+        """
+        self._offered[task_uid] = value, report
+
     def reported(self, task_uid: str) -> TaskReport | None:
         """Return the task's report as the store has it."""
         return self._reports.get(task_uid)
@@ -142,16 +150,24 @@ class BindingBook:
         else:
             self._bindings[task_uid] = _parse_binding(kv, task_uid)
 
-    def _take_report(self, task_uid: str, kv: KeyValue | None) -> None:
+    def _take_report(self, task_uid: str, kv: KeyValue | None) -> bool:
+        """Take in what the store has of the task's report; say whether it is news."""
         self._reports.pop(task_uid, None)
         self._lost.discard(task_uid)
         if kv is None:
+            self._offered.pop(task_uid, None)
             self._lost.add(task_uid)
-            return
+            return True
+        value, own = self._offered.get(task_uid, (None, None))
+        if own is not None and value == kv.value:
+            del self._offered[task_uid]
+            self._reports[task_uid] = own
+            return own.final
         try:
             self._reports[task_uid] = _parse_report(kv)
         except ValueError:
             self._lost.add(task_uid)  # garbage in our own report: it is written again
+        return True
 
 
 def _parse_cluster(kv: KeyValue | None) -> Cluster | codec.Unreadable | None:

@@ -28,7 +28,7 @@ from agent.runtime.api import Failed, Kill, Observation, Op, Runtime, RuntimeDow
 from agent.runtime.asking import Asker, HollowAsker
 from agent.standing import Standing, judge
 from agent.starting import post_start
-from agent.statemachine import BeginEnd, Nothing, Wait, cut_off, next_action
+from agent.statemachine import BeginEnd, Nothing, Wait, cut_off, is_all, next_action
 from agent.world import World
 from schemas.binding import Binding, Desired
 from schemas.keys import Keys
@@ -250,8 +250,9 @@ class AgentCore:
         self._drop_stale_pulls(task_uid, binding)
         leave = self._leave(binding)
         self._tend_config(task_uid, binding)
-        for judged in self._probing.look(task_uid, binding, self._observe_task(task_uid), now):
-            self._world.judged(judged.container_id, judged.verdict)
+        if self._probing.concerns(task_uid, binding):
+            for judged in self._probing.look(task_uid, binding, self._observe_task(task_uid), now):
+                self._world.judged(judged.container_id, judged.verdict)
         for _ in range(MAX_STEPS):
             observed = self._observe_task(task_uid)
             action = next_action(binding, observed, now, leave=leave, cluster=self._world.cluster)
@@ -264,6 +265,8 @@ class AgentCore:
                 self._world.begin_end(action.binding_uid, now)
                 continue
             self._submit(task_uid, action, binding, now, leave)
+            if is_all(action, binding, observed):
+                break
         return True
 
     def _tend_config(self, task_uid: str, binding: Binding | None) -> None:
@@ -297,7 +300,7 @@ class AgentCore:
 
     def _drop_stale_pulls(self, task_uid: str, binding: Binding | None) -> None:
         """A pull of what is not wanted any more delays nothing."""
-        for target in tuple(self._observe_task(task_uid).in_flight):
+        for target in self._world.pulls(task_uid):
             wanted = binding is not None and binding.desired is not Desired.STOP
             if binding is None or not wanted or target.binding_uid != binding.binding_uid:
                 self._world.forget_pull(task_uid, target)
@@ -353,7 +356,9 @@ class AgentCore:
             self._said[task_uid] = report
             self._sequence += 1
             numbered = report.model_copy(update={"sequence": self._sequence})
-            self._parts.reporter.offer({key: numbered.to_bytes()})
+            value = numbered.to_bytes()
+            self._book.offered(task_uid, value, numbered)
+            self._parts.reporter.offer({key: value})
         return True
 
     def _tell_passing(self, now: float) -> None:

@@ -46,11 +46,15 @@ class Probing:
         self._by_task: dict[str, set[str]] = {}
         self._timers: list[tuple[float, str]] = []  # a heap; an entry counts if it is the watch's own due
 
+    def concerns(self, task_uid: str, binding: Binding | None) -> bool:
+        """Say whether a task has anything to watch, or that is watched still."""
+        return task_uid in self._by_task or (binding is not None and _has_probes(binding))
+
     def look(
         self, task_uid: str, binding: Binding | None, observed: TaskObservation, now: float
     ) -> Iterator[Judged]:
         """Begin to watch the task's containers that run, end the watches that are over; yield first verdicts."""
-        if task_uid not in self._by_task and (binding is None or not _has_probes(binding)):
+        if not self.concerns(task_uid, binding):
             return
         wanted = {info.id: (container, info) for container, info in _to_watch(binding, observed)}
         for container_id in self._by_task.pop(task_uid, set()) - wanted.keys():

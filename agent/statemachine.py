@@ -24,7 +24,7 @@ from agent.dead import collect_dead
 from agent.labels import SANDBOX, Target
 from agent.observation import Leave, TaskObservation
 from agent.restarts import wants_restart
-from agent.runtime.api import ContainerInfo, Phase, Pull, Reason, Remove, RunHook, Why
+from agent.runtime.api import ContainerInfo, Create, Phase, Pull, Reason, Remove, RunHook, Start, Why
 from agent.starting import Moment, has_started, hold, is_done, run, run_sandbox, spares
 from agent.stopping import end_all, end_each, hindrance, stop
 from schemas.binding import Binding, Desired
@@ -32,7 +32,7 @@ from schemas.defaults import stop_after_s
 from schemas.roles import Role, all_containers, find_container, init_role, needs_sandbox
 from schemas.task import Container
 
-__all__ = ["Action", "BeginEnd", "Nothing", "Wait", "cut_off", "finally_reported", "next_action"]
+__all__ = ["Action", "BeginEnd", "Nothing", "Wait", "cut_off", "finally_reported", "is_all", "next_action"]
 
 ALONE_STOP_AFTER_S = 10.0  # after a start without a beat: the store may have been away for long already
 _SANDBOX_ENDED = Why(Reason.SANDBOX_ENDED, "the sandbox that holds the network of its task ended")
@@ -65,6 +65,16 @@ def next_action(
         return first_of(end_all(observed.running, observed, now, grace_s=spec.grace, spec=spec))
     dead = collect_dead(binding, observed, now, leave)
     return first_of([*_bring_up(moment), _watch_the_store(binding, observed, leave), *dead])
+
+
+def is_all(action: Action, binding: Binding | None, observed: TaskObservation) -> bool:
+    """Say whether nothing else is to be done about a task until `action`, decided from these, has landed.
+
+    So it is with a task of one container that is on its way up for the first time, as most are.
+    """
+    if binding is None or len(observed.containers) > 1 or not isinstance(action, Pull | Create | Start):
+        return False
+    return len(all_containers(binding.spec)) == 1
 
 
 def cut_off(binding: Binding, now: float, leave: Leave) -> bool:

@@ -61,6 +61,7 @@ class World:
         self._containers: dict[str, ContainerInfo] = {}
         self._by_task: dict[str, set[str]] = {}
         self._in_flight: dict[str, dict[Target, Op]] = {}
+        self._submitter: dict[Target, str] = {}  # of what is in flight: the task that it is of
         self._memory: dict[Target, Memory] = {}
         self._endings: dict[str, Ending] = {}
         self._ends: dict[str, float] = {}
@@ -83,6 +84,11 @@ class World:
     def containers(self, task_uid: str) -> tuple[ContainerInfo, ...]:
         found = (self._containers[each] for each in sorted(self._by_task.get(task_uid, ())))
         return tuple(each for each in found if each.journal.cluster == self.cluster)
+
+    def pulls(self, task_uid: str) -> tuple[Target, ...]:
+        """Return where an image of the task is being pulled."""
+        ops = self._in_flight.get(task_uid, {})
+        return tuple(target for target, op in ops.items() if isinstance(op, Pull))
 
     def observe(
         self,
@@ -119,6 +125,7 @@ class World:
 
     def submitted(self, task_uid: str, op: Op, now: float) -> None:
         self._in_flight.setdefault(task_uid, {})[op.target] = op
+        self._submitter[op.target] = task_uid
         if isinstance(op, Stop | Kill) and op.why is not None:
             self._why[op.id] = op.why
         if isinstance(op, Start):
@@ -269,11 +276,14 @@ class World:
             self._gone.pop(next(iter(self._gone)))
 
     def _owner(self, op: Op) -> str | None:
-        return next((uid for uid, ops in self._in_flight.items() if ops.get(op.target) == op), None)
+        """Return the task that an operation under way is of, None for one that nobody waits for any more."""
+        uid = self._submitter.get(op.target)
+        return uid if uid is not None and self._in_flight.get(uid, {}).get(op.target) == op else None
 
     def _landed(self, task_uid: str, target: Target) -> None:
         ops = self._in_flight.get(task_uid, {})
         ops.pop(target, None)
+        self._submitter.pop(target, None)
         if not ops:
             self._in_flight.pop(task_uid, None)
 

@@ -1,7 +1,7 @@
 """`berth get`: objects in a table, or as JSON, YAML, names or a template. One answer is of one revision."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
@@ -154,17 +154,24 @@ def _parse_fields(text: str) -> "tuple[FieldTerm, ...]":
 
 
 def _stream(session: Session, client: "Client", wish: Wish) -> None:
-    """Print the rows of one kind as they come."""
-    (target,) = wish.targets
-    printer = row_printer(session, client, wish, target)
-    is_empty = True
-    for page in client.pages(target.kind.plural, wish.namespace):
+    """Print the rows as they come, one table a kind."""
+    targets = {target.kind.plural: target for target in wish.targets}
+    printers: dict[str, RowPrinter] = {}
+    for plural, page in client.pages_of(targets, wish.namespace):
         views = tuple(filter(wish.shows, page))
-        is_empty = is_empty and not views
-        printer.show(views)
+        if views and plural not in printers:
+            _part_tables(wish, printers)
+            printers[plural] = row_printer(session, client, wish, targets[plural])
+        if views:
+            printers[plural].show(views)
         sys.stdout.flush()
-    if is_empty:
+    if not printers:
         note(nothing_found(wish))
+
+
+def _part_tables(wish: Wish, before: Collection[object]) -> None:
+    if before and wish.form.is_table:
+        out("")
 
 
 def _tell_wiped(client: "Client", wish: Wish) -> None:
@@ -201,15 +208,13 @@ def format_form(data: Json, form: Form) -> str:
 
 def _print_rows(session: Session, client: "Client", wish: Wish, found: Found) -> None:
     """One table a kind, with an empty line between two."""
-    is_first = True
+    printed: list[Target] = []
     for target in wish.targets:
         views = found[target.kind.plural]
-        if not views:
-            continue
-        if not is_first and wish.form.is_table:
-            out("")
-        is_first = False
-        row_printer(session, client, wish, target).show(views)
+        if views:
+            _part_tables(wish, printed)
+            printed.append(target)
+            row_printer(session, client, wish, target).show(views)
 
 
 class RowPrinter(Protocol):

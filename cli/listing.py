@@ -52,7 +52,7 @@ class Wish:
     def can_stream(self) -> bool:
         """Rows can be printed as they come: nothing has to be known of all before the first."""
         is_by_row = self.form.is_table or self.form.output is Output.NAME
-        return is_by_row and len(self.targets) == 1 and not self.sort_by and not self.names
+        return is_by_row and not self.sort_by and not self.names
 
 
 def check(wish: Wish) -> None:

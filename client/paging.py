@@ -4,10 +4,10 @@ A page of specs brings the statuses of the same names; a page is as large as wha
 it stays below what one reply may hold. Delete requests are few, and are read at the start.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from client.composing import OWNED_PLURALS, Templates
-from client.reading import at_one_revision, read_objects
+from client.reading import Reading, read_objects
 from client.views import ObjectView, build_views
 from schemas.keys import Family, Keys, ObjectRef, OwnedKey, SpecKey
 from schemas.kinds import Kind
@@ -24,28 +24,45 @@ Kvs = dict[str, KeyValue]
 
 
 def object_pages(
-    store: Store, kind: Kind, keys: Keys, namespace: str | None, say: Callable[[str], None]
-) -> Iterator[tuple[ObjectView, ...]]:
-    """Yield the objects of a kind in key order. A kind that also exists by reports is one page.
+    store: Store, kinds: Iterable[Kind], keys: Keys, namespace: str | None, say: Callable[[str], None]
+) -> Iterator[tuple[Kind, tuple[ObjectView, ...]]]:
+    """Yield the objects of one kind after the other in key order. A kind without namespace is one page.
 
     If the revision is compacted meanwhile, the listing goes on at a newer one, which `say` is told.
     """
-    if not kind.namespaced:
-        yield at_one_revision(store, lambda reading: read_objects(reading, kind, keys, namespace))
-        return
-    walk, restarts = _Walk(store, kind, keys, namespace), 0
-    while not walk.is_done:
-        try:
-            views = walk.next_page()
-        except Compacted:
-            restarts += 1
-            if restarts > MAX_RESTARTS:
-                raise
-            say("etcd was compacted during the listing: the rows from here on are of a newer revision")
-            walk.revision = 0
-            continue
-        if views:
-            yield views
+    revision, restarts = 0, 0
+    for kind in kinds:
+        walk = (_Walk if kind.namespaced else _Leap)(store, kind, keys, namespace)
+        walk.revision = revision
+        while not walk.is_done:
+            try:
+                views = walk.next_page()
+            except Compacted:
+                restarts += 1
+                if restarts > MAX_RESTARTS:
+                    raise
+                say("etcd was compacted during the listing: the rows from here on are of a newer revision")
+                walk.revision = 0
+                continue
+            if views:
+                yield kind, views
+        revision = walk.revision
+
+
+class _Leap:
+    """Reads all objects of a kind at once, as a kind needs that also exists by reports; like `_Walk`."""
+
+    def __init__(self, store: Store, kind: Kind, keys: Keys, namespace: str | None) -> None:
+        self._store, self._kind, self._keys, self._namespace = store, kind, keys, namespace
+        self.revision = 0
+        self.is_done = False
+
+    def next_page(self) -> tuple[ObjectView, ...]:
+        """Return the objects. Raises Compacted."""
+        reading = Reading(self._store, self.revision)
+        views = read_objects(reading, self._kind, self._keys, self._namespace)
+        self.revision, self.is_done = reading.revision, True
+        return views
 
 
 class _Source:

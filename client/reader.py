@@ -1,7 +1,7 @@
 """The part of the client that only reads etcd: objects, events, ready addresses, who leads, who may do what."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -121,9 +121,17 @@ class Reader:
 
     def pages(self, kind: str, namespace: str | None) -> "Iterator[tuple[ObjectView, ...]]":
         """Yield all objects of a kind at one revision, some at a time, so that ten thousand cost no memory."""
+        return (views for _, views in self.pages_of((kind,), namespace))
+
+    def pages_of(
+        self, kinds: Iterable[str], namespace: str | None
+    ) -> "Iterator[tuple[str, tuple[ObjectView, ...]]]":
+        """Yield (plural, objects) of one kind after the other, as `pages` does, all at one revision."""
         from client.paging import object_pages
 
-        return object_pages(self.store, self.kind(kind), self.keys, namespace, self._say)
+        wanted = [self.kind(kind) for kind in kinds]
+        found = object_pages(self.store, wanted, self.keys, namespace, self._say)
+        return ((kind.plural, views) for kind, views in found)
 
     def events(self, namespace: str | None, uid: str | None = None) -> tuple[Event, ...]:
         """Return events, oldest first: of one object, of a namespace, or of all (None)."""

@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 
 class Reading:
-    """Listings at the revision of the first one."""
+    """Listings at one revision; 0: at that of the first one."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, revision: int = 0) -> None:
         self._store = store
-        self.revision = 0
+        self.revision = revision
 
     def complete(self, found: dict[str, KeyValue], keys: Keys) -> dict[str, KeyValue]:
         """Return `found` and the templates that its owned keys name. Raises Compacted."""

@@ -93,12 +93,12 @@ class Binder:
         if inputs is None or inputs.spec is None or reads_of(inputs) != waiting.reads or inputs.config.reason:
             return False
         uid, epoch = self._random.uid(), next_epoch(inputs)
-        binding = new_binding(inputs, waiting.spec, placed.node, epoch, uid, placed.grants, gang)
-        binding = self._sealer.with_copies(binding, inputs.config)
-        binding = binding.model_copy(
-            update={"discovery": self._view.workloads.addresses.discovery(ref.namespace)}
+        discovery = self._view.workloads.addresses.discovery(ref.namespace)
+        binding = new_binding(
+            inputs, waiting.spec, placed.node, epoch, uid, placed.grants, gang=gang, discovery=discovery
         )
-        status = _bound_status(inputs, binding, waiting, now).model_copy(update={"decision": decision})
+        binding = self._sealer.with_copies(binding, inputs.config)
+        status = _bound_status(inputs, binding, waiting, decision, now)
         bind = Bind(ref, waiting.reads, inputs.status, status, binding, waiting.replaces)
         self._keeper.assume(placed)
         self._assumed[ref] = (placed.node, inputs.uid)
@@ -153,7 +153,9 @@ def next_epoch(inputs: TaskInputs) -> int:
     return max([lost, old.epoch if old else 0, *seen]) + 1
 
 
-def _bound_status(inputs: TaskInputs, binding: Binding, waiting: Waiting, now: float) -> TaskStatus:
+def _bound_status(
+    inputs: TaskInputs, binding: Binding, waiting: Waiting, decision: Decision | None, now: float
+) -> TaskStatus:
     old, health = inputs.own_status, inputs.health(binding.node)
     scheduled = Condition(
         type="Scheduled",
@@ -177,6 +179,7 @@ def _bound_status(inputs: TaskInputs, binding: Binding, waiting: Waiting, now: f
         resources=binding.grants.resources,
         hostIP=health.address,
         api_address=health.api_address,
+        decision=decision,
     )
 
 

@@ -69,6 +69,8 @@ class Outbox:
         """Hand over what a plan wants, and tell what it tells."""
         for note in plan.events:
             self.note(plan.ref, plan.uid, note, now)
+        if not plan.intents:
+            return
         stamps = Stamps(self._random.uid, self._inputs.composed, now)
         write = write_of(plan, self._keys, self._inputs.status_of(plan.ref), stamps)
         if write is not None:

@@ -47,6 +47,8 @@ def _resources(written: ResourceRequirements, namespace: NamespaceSpec) -> Resou
     """Only limits given: requests = limits, as in Kubernetes; the namespace fills what is still missing."""
     limits = {**namespace.task_defaults.limits, **written.limits}
     requests = {**namespace.task_defaults.requests, **limits, **written.requests}
+    if (requests, limits) == (written.requests, written.limits):
+        return written
     return written.model_copy(update={"requests": requests, "limits": limits})
 
 

@@ -6,6 +6,7 @@ those of queues: `eng/backend` is `eng:backend` in a key.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from schemas.meta import CLUSTER_NAMESPACE
 
@@ -38,16 +39,15 @@ class Family(StrEnum):
     SECRETS = "secrets"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ObjectRef:
-    """Which object: plural kind, namespace (`_cluster` for kinds without one), name."""
+class ObjectRef(NamedTuple):
+    """Which object: plural kind, namespace (`_cluster` for kinds without one), name.
+
+    A tuple, as refs are made, ordered and looked up a hundred times a task, which no other class does as fast.
+    """
 
     plural: str
     namespace: str
     name: str
-
-    def __hash__(self) -> int:
-        return hash(self.name)  # a text remembers its hash: refs are looked up a hundred times a task
 
     def __str__(self) -> str:
         singular = "priorityclass" if self.plural == "priorityclasses" else self.plural.removesuffix("s")
@@ -272,9 +272,10 @@ class Keys:
 
     def parse(self, key: str) -> ParsedKey:
         """Return what `key` names; OtherKey when nothing known does."""
-        if not key.startswith(self.root):
+        root = self.root
+        if not key.startswith(root):
             return OtherKey(key)
-        family, _, rest = key[len(self.root) :].partition("/")
+        family, _, rest = key[len(root) :].partition("/")
         parts = rest.split("/") if rest else []
         if not all(parts):
             return OtherKey(key)

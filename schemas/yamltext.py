@@ -18,7 +18,30 @@ MAX_YAML_NODES = 200_000  # after aliases are followed: an alias bomb has billio
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe loader that keeps dates as text, as JSON would."""
+    """Safe loader that keeps dates as text, as JSON would.
+
+    What the library asks of it for each node is answered by what is needed here: no tag depends on a path.
+    """
+
+    def descend_resolver(self, current_node: object, current_index: object) -> None:
+        pass
+
+    def ascend_resolver(self) -> None:
+        pass
+
+    def resolve(self, kind: type[yaml.Node], value: str, implicit: tuple[bool, bool]) -> str:
+        """Return the tag of a node that has none."""
+        if kind is not yaml.ScalarNode:
+            return _LIST if kind is yaml.SequenceNode else _MAP
+        if implicit[0]:
+            for tag, pattern in self.yaml_implicit_resolvers.get(value[:1], ()):
+                if pattern.match(value):
+                    return str(tag)
+        return _TEXT
+
+
+_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+_MAP, _LIST = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -101,13 +124,13 @@ def _invalid(source: str, error: Exception) -> InvalidManifest:
 
 
 _INDICATORS = re.compile(r"^[ \t?:-]*", re.MULTILINE)
+_DOCUMENT = re.compile(r"^---(?=\s)", re.MULTILINE)  # nothing reaches over it, not even a bracket or a quote
 
 
 def _check_depth(source: str, text: str) -> None:
     """Refuse deep nesting before anything recurses. Each level takes a bracket or a column of indentation,
-    so most texts need no closer look; the parser of events itself does not recurse."""
-    brackets = text.count("[") + text.count("{")
-    if brackets + max(map(len, _INDICATORS.findall(text))) <= MAX_YAML_DEPTH:
+    so most documents need no closer look; the parser of events itself does not recurse."""
+    if all(_most_levels(document) <= MAX_YAML_DEPTH for document in _DOCUMENT.split(text)):
         return
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
@@ -117,6 +140,11 @@ def _check_depth(source: str, text: str) -> None:
             depth -= 1
         if depth > MAX_YAML_DEPTH:
             raise _fail(source, f"is nested too deeply; at most {MAX_YAML_DEPTH} levels")
+
+
+def _most_levels(document: str) -> int:
+    brackets = document.count("[") + document.count("{")
+    return brackets + max(map(len, _INDICATORS.findall(document)))
 
 
 def _check_nodes(place: str, root: yaml.Node) -> None:
@@ -132,16 +160,13 @@ def _check_nodes(place: str, root: yaml.Node) -> None:
             raise _fail(place, "an alias contains itself")
         if identity not in sizes:
             open_nodes.add(identity)
-            sizes[identity] = 1 + sum(size(child) for child in _children(place, node))
+            children = node.value if isinstance(node, yaml.SequenceNode) else _values(place, node)
+            sizes[identity] = 1 + sum(map(size, children))
             open_nodes.discard(identity)
         return sizes[identity]
 
     if size(root) > MAX_YAML_NODES:
         raise _fail(place, f"unfolds to more than {MAX_YAML_NODES} values; are there nested aliases?")
-
-
-_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
-_MAP, _LIST = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
 
 
 class _NeedsConstructor(Exception):
@@ -181,17 +206,18 @@ def _plain_value(node: yaml.Node, loader: Any, known: dict[int, object]) -> obje
 _KEY_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
-def _children(place: str, node: yaml.Node) -> Iterator[yaml.Node]:
-    if isinstance(node, yaml.SequenceNode):
-        yield from node.value
-        return
+def _values(place: str, node: yaml.Node) -> list[yaml.Node]:
+    """Return the values of a map whose keys are right."""
     seen: set[str] = set()
-    for key, value in node.value:
-        where = f"{place.rpartition(':')[0]}:{key.start_mark.line + 1}"
+    for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode) or key.tag not in _KEY_TAGS:
-            raise _fail(where, f"key {getattr(key, 'value', '')!r} is not text; put it in quotes")
+            text = f"key {getattr(key, 'value', '')!r} is not text; put it in quotes"
+            raise _fail(_line_of(place, key), text)
         if key.value in seen and key.value != "<<":
-            raise _fail(where, f"key {key.value!r} appears twice")
+            raise _fail(_line_of(place, key), f"key {key.value!r} appears twice")
         seen.add(key.value)
-        yield key
-        yield value
+    return [value for _, value in node.value]
+
+
+def _line_of(place: str, node: yaml.Node) -> str:
+    return f"{place.rpartition(':')[0]}:{node.start_mark.line + 1}"

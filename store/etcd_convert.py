@@ -5,7 +5,6 @@ from typing import Any, assert_never
 from pyetcd.etcdrpc import rpc_pb2 as pb
 
 from store.api import (
-    Compare,
     Delete,
     Get,
     KeyValue,
@@ -42,11 +41,9 @@ def range_of(prefix: str) -> tuple[bytes, bytes]:
 
 
 def txn_to_pb(txn: Txn) -> Message:
-    return pb.TxnRequest(
-        compare=[_compare_to_pb(compare) for compare in txn.compares],
-        success=[_op_to_pb(op) for op in txn.success],
-        failure=[_op_to_pb(op) for op in txn.failure],
-    )
+    message = pb.TxnRequest()
+    _fill_txn(message, txn)
+    return message
 
 
 def txn_from_pb(txn: Txn, reply: Message, revision: int) -> TxnResult:
@@ -83,25 +80,34 @@ def lease_ids(txn: Txn) -> set[int]:
     return found
 
 
-def _compare_to_pb(compare: Compare) -> Message:
-    target, field = _TARGETS[compare.target]
-    start, end = range_of(compare.key) if compare.is_prefix else (compare.key.encode(), b"")
-    return pb.Compare(
-        key=start, range_end=end, target=target, result=_RESULTS[compare.op], **{field: compare.value}
-    )
+def _fill_txn(message: Message, txn: Txn) -> None:
+    """Write into a message that is there: one that is made apart is copied at each level that it is put into."""
+    for compare in txn.compares:
+        target, field = _TARGETS[compare.target]
+        start, end = range_of(compare.key) if compare.is_prefix else (compare.key.encode(), b"")
+        message.compare.add(
+            key=start, range_end=end, target=target, result=_RESULTS[compare.op], **{field: compare.value}
+        )
+    for op in txn.success:
+        _fill_op(message.success.add(), op)
+    for op in txn.failure:
+        _fill_op(message.failure.add(), op)
 
 
-def _op_to_pb(op: Op) -> Message:
+def _fill_op(message: Message, op: Op) -> None:
     match op:
         case Put(key, value, lease_id):
-            return pb.RequestOp(request_put=pb.PutRequest(key=key.encode(), value=value, lease=lease_id))
+            put = message.request_put
+            put.key, put.value, put.lease = key.encode(), value, lease_id
         case Delete(key, is_prefix):
             start, end = range_of(key) if is_prefix else (key.encode(), b"")
-            return pb.RequestOp(request_delete_range=pb.DeleteRangeRequest(key=start, range_end=end))
+            delete = message.request_delete_range
+            delete.key, delete.range_end = start, end
         case Get(key):
-            return pb.RequestOp(request_range=pb.RangeRequest(key=key.encode()))
+            message.request_range.key = key.encode()
         case Txn():
-            return pb.RequestOp(request_txn=txn_to_pb(op))
+            message.request_txn.SetInParent()  # also if it is empty
+            _fill_txn(message.request_txn, op)
         case _:
             assert_never(op)
 

@@ -35,6 +35,7 @@ class Informer:
         observer: is told of each event and of each gap between them; for an informer of one prefix.
         """
         self._cache = Cache()
+        self._synced = False
         timing = Timing(idle_timeout_s, resync_every_s, jitter)
         self._reflectors = tuple(
             Reflector(store, prefix, self._cache, notify=notify, timing=timing, observer=observer)
@@ -68,7 +69,8 @@ class Informer:
     @property
     def synced(self) -> bool:
         """Every prefix has been listed at least once."""
-        return all(reflector.revision for reflector in self._reflectors)
+        self._synced = self._synced or all(reflector.revision for reflector in self._reflectors)
+        return self._synced
 
     @property
     def revision(self) -> int:

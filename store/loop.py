@@ -21,7 +21,11 @@ Clock = Callable[[], float]
 IDLE_S = 60.0  # an actor without a wish is stepped this often all the same; a lost wake costs at most this
 
 
-GC_THRESHOLDS = (50_000, 20, 50)  # allocations before a young, middle and full collection
+GC_THRESHOLDS = (
+    50_000,
+    500,
+    10,
+)  # allocations before a young collection, of those before a middle one, and so on
 
 ANSWERED = (Rewound, PermissionDenied, ServerTooOld)
 """Errors that are no bug, and that the shell tells in its own words: a traceback would only frighten."""
@@ -59,7 +63,8 @@ def calm_collector() -> None:
     """Have Python look for cyclic garbage less often, for a process that holds very many objects for long.
 
     A cache of 10,000 tasks is some million objects without cycles; with the default thresholds (700, 10, 10) a
-    fifth of the time goes into looking at them again and again while it grows.
+    fifth of the time goes into looking at them again and again while it grows. A young collection finds nearly all
+    of the garbage there is; what it leaves, a middle one looks at once more, for half as much time again.
     """
     gc.collect()
     gc.freeze()  # what was imported stays

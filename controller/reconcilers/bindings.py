@@ -1,5 +1,7 @@
 """Bindings as the leader makes them: to run, and only to be stopped. Pure."""
 
+from collections.abc import Mapping
+
 from controller.reconcilers.task_inputs import TaskInputs
 from schemas.binding import Binding, Desired, Grants, StopReason
 from schemas.gang import GangPlace
@@ -16,7 +18,9 @@ def new_binding(
     epoch: int,
     binding_uid: str,
     grants: Grants,
+    *,
     gang: GangPlace | None = None,
+    discovery: Mapping[str, str] | None = None,
 ) -> Binding:
     """Return a binding of the task to `node` that freezes the effective `spec`; with a gang it is held."""
     assert inputs.spec is not None
@@ -34,6 +38,7 @@ def new_binding(
         labels=inputs.spec.value.metadata.labels,
         grants=grants,
         access_hash=inputs.access_hash,
+        discovery=dict(discovery or {}),
         gang=gang,
         spec=spec,
     )

@@ -4,12 +4,13 @@ import itertools
 
 import pytest
 
+from agent.bindings import BindingBook
 from agent.errors import NameTaken
 from agent.runtime.api import Create, Phase, Pull, Start
 from agent.runtime.hollow import Fault
 from agent.standing import Standing
-from schemas.binding import Desired, GrantedPort, StopReason
-from schemas.report import Heartbeat
+from schemas.binding import Binding, Desired, GrantedPort, StopReason
+from schemas.report import Heartbeat, TaskReport
 from schemas.state import ContainerState
 from store import codec
 from store.api import Delete, Txn
@@ -534,3 +535,42 @@ def test_garbage_under_the_cluster_key_freezes_and_stops_nothing() -> None:
     world.init_cluster()
     world.run(5)
     assert not machine.host.running()
+
+
+def test_an_own_report_that_the_store_shows_is_known_without_parsing_it() -> None:
+    world, machine = booted_world()
+    binding = make_binding()
+    world.bind(binding)
+    world.run(1)
+    assert machine.agent is not None
+    assert machine.agent.core.book.reported(binding.task_uid) == world.report(binding)
+
+
+def make_report(binding: Binding, *, instance: str = "i", final: bool = False) -> TaskReport:
+    return TaskReport(
+        task_uid=binding.task_uid,
+        namespace=binding.namespace,
+        name=binding.name,
+        epoch=binding.epoch,
+        binding_uid=binding.binding_uid,
+        instance=instance,
+        sequence=1,
+        final=final,
+    )
+
+
+def test_only_an_own_report_of_an_end_is_news() -> None:
+    world, _ = booted_world()
+    book = BindingBook(world.store.another_client(), KEYS, NODE, lambda: None)
+    binding, key = make_binding(), KEYS.task_report(NODE, "task-1-uid")
+    book.step(world.clock())
+    for final in (False, True):
+        report = make_report(binding, final=final)
+        book.offered("task-1-uid", report.to_bytes(), report)
+        world.put(key, report.to_bytes())
+        assert book.step(world.clock()) == ({"task-1-uid"} if final else set())
+        assert book.reported("task-1-uid") == report
+    book.offered("task-1-uid", report.to_bytes(), report)
+    world.put(key, make_report(binding, instance="a stranger").to_bytes())
+    assert book.step(world.clock()) == {"task-1-uid"}
+    assert book.reported("task-1-uid") == make_report(binding, instance="a stranger")

@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.labels import Target
 from agent.observation import Ending, Leave, Memory, TaskObservation, Trouble
 from agent.restarts import delay_s, next_restart
 from agent.runtime.api import Create, Kill, Phase, Pull, Reason, Remove, Start, Stop
-from agent.statemachine import BeginEnd, Nothing, Wait, next_action
+from agent.statemachine import BeginEnd, Nothing, Wait, is_all, next_action
 from schemas.binding import Binding, Desired
 from schemas.task import RestartBackoff
 from tests.agent.builders import make_binding, make_container, make_leave, make_spec
@@ -36,6 +38,40 @@ def test_first_comes_the_pull_then_create_then_start() -> None:
     created = make_container(binding, phase=Phase.CREATED)
     assert act(binding, TaskObservation((created,))) == Start(TARGET, created.id)
     assert act(binding, TaskObservation((make_container(binding),))) == Nothing()
+
+
+ATTEMPTS = st.sampled_from(
+    [(), (Phase.CREATED,), (Phase.RUNNING,), (Phase.EXITED,), (Phase.EXITED, Phase.CREATED)]
+)
+
+
+@given(
+    desired=st.sampled_from(Desired),
+    phases=ATTEMPTS,
+    pulled=st.booleans(),
+    sidecar=st.booleans(),
+    stop_after=st.sampled_from(("never", "30s")),
+    keep_dead_s=st.sampled_from((1e9, float("inf"))),
+)
+def test_what_is_said_to_be_all_leaves_nothing_to_do(
+    desired: Desired,
+    phases: tuple[Phase, ...],
+    pulled: bool,
+    sidecar: bool,
+    stop_after: str,
+    keep_dead_s: float,
+) -> None:
+    more = {"initContainers": [{"name": "side", "image": "hollow/web:1", "restartPolicy": "Always"}]}
+    spec = make_spec(unreachable={"stopAfter": stop_after}, **(more if sidecar else {}))
+    binding = make_binding(desired=desired, spec=spec)
+    containers = tuple(make_container(binding, attempt=n, phase=each) for n, each in enumerate(phases))
+    observed = TaskObservation(containers, memory={TARGET: Memory(pulled=pulled)})
+    leave = replace(make_leave(confirmed_at=NOW), keep_dead_s=keep_dead_s)
+    action = next_action(binding, observed, NOW, leave=leave)
+    if is_all(action, binding, observed):
+        assert isinstance(action, Pull | Create | Start)
+        under_way = replace(observed, in_flight={action.target: action})
+        assert next_action(binding, under_way, NOW, leave=leave) == Nothing()
 
 
 @pytest.mark.parametrize("desired", list(Desired))

@@ -218,6 +218,24 @@ def test_nothing_heavy_is_imported_for_help() -> None:
     assert done.stderr.splitlines()[-1] == "[]"
 
 
+FOREIGN = (*HEAVY[3:], "numpy", "highspy", "websockets", "controller", "agent")
+
+
+@pytest.mark.parametrize(
+    "command", ["get tasks", "apply -f manifests", "describe task/web", "events", "version"]
+)
+def test_what_only_daemons_need_is_not_imported_to_talk_to_etcd(command: str) -> None:
+    program = (
+        f"import sys; from cli.main import run; run({[*command.split(), '--etcd', '127.0.0.1:1']});"
+        f"print(sorted(set(sys.modules) & set({FOREIGN})), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "127.0.0.1:1" in done.stderr
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
 def test_manifests_in_the_box_are_valid(real: World, shell: Shell) -> None:
     real.put(real.keys.cluster, {"kind": "Cluster", "clusterUid": "c", "publicKey": new_key_pair().public})
     result = shell("apply", "-R", "-f", str(ROOT / "manifests"), "--dry-run")

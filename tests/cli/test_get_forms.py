@@ -1,15 +1,16 @@
 """get: templates, custom columns, order, labels, and what is said of those that can't be read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from cli.jsonpath import fill, parse_template
 from client import paging
 from client.errors import BadOption
-from schemas.keys import ObjectRef
+from schemas.keys import ObjectRef, cluster_ref
 from store.api import Listing
-from store.errors import Compacted
+from store.errors import Compacted, Unavailable
 from store.memory import MemoryStore
 from tests.cli.helpers import Shell
 from tests.cli.test_get import a_small_cluster, stored
@@ -190,6 +191,33 @@ def test_many_rows_come_by_pages_of_one_revision(monkeypatch: pytest.MonkeyPatch
     assert [view.name for view in views] == [f"t-{index:03}" for index in range(7)]
     assert all(view.task_status is not None and view.task_status.node == "n1" for view in views)
     assert [view.name for view in views if view.is_terminating] == ["t-005"]
+
+
+def test_several_kinds_come_one_after_the_other_at_one_revision(world: World) -> None:
+    stored(world, make_object("Queue", "q"))
+    many_tasks(world, 2)
+    pages = world.client.pages_of(("tasks", "deployments", "queues"), "default")
+    shown = [next(pages)]
+    world.leader.remove(cluster_ref("queues", "q"))
+    shown += pages
+    named = [(plural, [view.name for view in views]) for plural, views in shown]
+    assert named == [("tasks", ["t-000", "t-001"]), ("queues", ["default", "q"])]
+
+
+def test_rows_of_the_first_kind_are_printed_before_the_next_one_is_read(
+    monkeypatch: pytest.MonkeyPatch, world: World, berth: Shell
+) -> None:
+    many_tasks(world, 1)
+    read = paging.object_pages
+
+    def broken_after_the_first(*asked: Any) -> Iterator[Any]:
+        yield next(read(*asked))
+        raise Unavailable("etcd is gone")
+
+    monkeypatch.setattr(paging, "object_pages", broken_after_the_first)
+    result = berth("get", "tasks,deployments", "--no-headers")
+    assert result.lines[0].startswith("task/t-000")
+    assert "etcd is gone" in result.err
 
 
 def test_pages_go_on_at_a_newer_revision_after_a_compaction(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -767,10 +767,10 @@ def test_one_object_that_breaks_the_binder_stops_nothing(
 ) -> None:
     real = task_planner.new_binding
 
-    def broken(inputs: Any, *more: Any) -> Any:
+    def broken(inputs: Any, *more: Any, **options: Any) -> Any:
         if inputs.ref.name == "bad":
             raise RuntimeError("a bug")
-        return real(inputs, *more)
+        return real(inputs, *more, **options)
 
     monkeypatch.setattr("controller.binder.new_binding", broken)
     agent = world.add_node("n1")

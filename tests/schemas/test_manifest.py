@@ -6,6 +6,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas import yamltext
 from schemas.errors import InvalidManifest, Problem
 from schemas.manifest import Document, load
 from schemas.task import Task
@@ -141,6 +142,28 @@ BAD_DOCUMENTS = [
 def test_bad_document_says_where_and_what(text: str, told: str) -> None:
     (problem,) = problems(text)
     assert told in problem
+
+
+def test_many_shallow_documents_need_no_look_at_each_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml, "parse", None)
+    many = [
+        task(metadata__name=f"t{number}", metadata__labels={}) for number in range(300)
+    ]  # with a pair of brackets
+    assert len(load_text("---\n".join(many))) == 300
+
+
+@pytest.mark.parametrize("between", ["--- # one more\n", "---\n", "...\n---\n"])
+def test_deep_nesting_is_found_in_any_document(between: str) -> None:
+    assert "nested too deeply" in problems(task() + between + "- " * 50_000)[0]
+
+
+@given(st.text("0123456789.eE+-_:xobtrueflsnul~<>=#yYNo/ ", max_size=12) | st.sampled_from(["", "<<", "="]))
+def test_a_scalar_means_what_the_library_says(text: str) -> None:
+    ours, theirs = yamltext._Loader(""), yaml.SafeLoader("")
+    for implicit in ((True, False), (False, True)):
+        tag = theirs.resolve(yaml.ScalarNode, text, implicit)
+        dates_are_text = "tag:yaml.org,2002:str" if tag.endswith("timestamp") else tag
+        assert ours.resolve(yaml.ScalarNode, text, implicit) == dates_are_text
 
 
 def test_text_that_is_not_utf_8_is_told() -> None:
