@@ -27,6 +27,11 @@ MakeSession = Callable[[Settings], Session]
 
 _SHELLS = ("bash", "zsh", "fish")
 _OUTPUTS = ("wide", "json", "yaml", "name", "jsonpath=", "custom-columns=")
+_OUTPUTS_OF = {
+    **dict.fromkeys(("why", "shares"), ("json", "yaml")),
+    "plan": ("json", "yaml", "markdown"),
+}
+"""Verb -> forms of its output, where they are others."""
 _GLOBAL = {
     "--etcd": "endpoints of etcd",
     "--cacert": "certificate of the CA",
@@ -50,7 +55,7 @@ _BY_KIND = (
     "blame",
     "restore",
 )
-_OF_TASK = ("logs", "exec", "attach", "port-forward")
+_OF_TASK = ("logs", "exec", "attach", "port-forward", "why")
 _TASKS = ("evict",)
 _OF_NODE = ("cordon", "uncordon", "fence", "drain")
 _OF_OWNER = {
@@ -135,6 +140,8 @@ class _Line:
             verb, command, names = names[0], command.commands[names[0]], names[1:]
         if self._current.startswith("-"):
             return [*_options(command), *(_line(name, text) for name, text in _GLOBAL.items())]
+        if not any(each.param_type_name == "argument" for each in command.params):
+            return ()
         return self._argument(verb, names)
 
     def _verbs(self) -> Iterable[str]:
@@ -157,8 +164,14 @@ class _Line:
                 return [FILES]
             case "--etcd" | "--root":
                 return []
+            case "--plan" if verb == "apply":
+                return [FILES]
+            case "--out" | "--data-dir":
+                return [FILES]
             case "-o" | "--output":
-                return _OUTPUTS
+                return _OUTPUTS_OF.get(verb, _OUTPUTS)
+            case "--node" if verb == "why":
+                return self._names("nodes")
             case "-c" | "--container":
                 return self._containers()
             case "--types":
@@ -250,8 +263,8 @@ class _Line:
         with session.client() as client:
             self._asking()
             view = client.get("tasks", name, session.namespace)
-        containers = (view.raw.get("spec") or {}).get("containers") or ()
-        return [str(each.get("name")) for each in containers]
+        spec = view.raw.get("spec") or {}
+        return [str(each.get("name")) for of in ("containers", "initContainers") for each in spec.get(of) or ()]
 
     def _contexts(self) -> list[str]:
         from client.config import config_path, load

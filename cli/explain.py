@@ -62,7 +62,7 @@ def _walk(root: Json, definitions: dict[str, Json], kind: Kind, path: list[str])
     current, is_required = root, False
     for index, part in enumerate(path):
         model = resolve(current, definitions)
-        fields = model.get("properties", {})
+        fields = {**_of_any_name(model, part), **model.get("properties", {})}
         if part not in fields:
             raise NotFound(_no_field(kind, path[:index], part, list(fields)))
         current, is_required = fields[part], part in model.get("required", ())
@@ -126,7 +126,7 @@ def _facts(schema: Json) -> Iterator[str]:
 
 
 def _fields(model: Json, definitions: dict[str, Json], indent: int, *, is_recursive: bool) -> Iterator[str]:
-    for name, field in model["properties"].items():
+    for name, field in {**model["properties"], **_of_any_name(model, "<name>")}.items():
         required = " -required-" if name in model.get("required", ()) else ""
         yield f"{' ' * indent}{name} <{_type(field)}>{required}"
         below = resolve(field, definitions)
@@ -137,6 +137,12 @@ def _fields(model: Json, definitions: dict[str, Json], indent: int, *, is_recurs
         yield from _indented(field.get("description") or below.get("description") or "", indent + 4)
         yield from (f"{' ' * (indent + 4)}{line}" for line in _facts(field))
         yield ""
+
+
+def _of_any_name(model: Json, name: str) -> Json:
+    """Of a map that knows some names: what holds for `name` if it is another one."""
+    others = model.get("additionalProperties")
+    return {name: others} if "properties" in model and isinstance(others, dict) else {}
 
 
 def _indented(text: str, indent: int) -> Iterator[str]:

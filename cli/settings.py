@@ -49,7 +49,8 @@ def take_global_options(arguments: Sequence[str]) -> tuple[dict[str, str], list[
 def read_switches(arguments: Sequence[str]) -> list[str]:
     """Rewrite switches as kubectl's users write them: `--wait=false`, `--force=true`, `--dry-run=client`.
 
-    A switch that is off unless given is left out when it is false. What follows `--` is left alone.
+    A switch that is off unless given is left out when it is false. What follows `--` is left alone, and so is a
+    value that only ends so: `--for=condition=Ready=false`, `--selector=app=true`.
     """
     end = arguments.index("--") if "--" in arguments else len(arguments)
     rewritten = (_SWITCHES.get(argument, _generic_switch(argument)) for argument in arguments[:end])
@@ -67,9 +68,10 @@ _SWITCHES: dict[str, str | None] = {
 
 
 def _generic_switch(argument: str) -> str | None:
-    if argument.startswith("--") and argument.endswith("=true"):
-        return argument.removesuffix("=true")
-    return None if argument.startswith("--") and argument.endswith("=false") else argument
+    switch, _, value = argument.partition("=")
+    if not switch.startswith("--") or value not in ("true", "false"):
+        return argument
+    return switch if value == "true" else None
 
 
 def _split(argument: str) -> tuple[str, str | None]:

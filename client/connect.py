@@ -22,6 +22,10 @@ DEFAULT_PORT = 2379
 DEFAULT_PREFIX = "/berth"
 DEFAULT_NAMESPACE = "default"
 LOCAL_CONTEXT = "local"  # what `berth up` calls the cluster of this machine
+USUAL_FOLDER, UP_RECORD = (
+    (".local", "share", "berth"),
+    "up.json",
+)  # where `berth up` keeps it; what it leaves there
 PROBE_BUDGET_S = 1.0  # to find the endpoints that take connections ...
 CALL_TIMEOUT_S = 3.5  # ... and to get an answer: together below the 5 s after which a person gives up
 
@@ -202,12 +206,25 @@ def tls_hint(settings: Settings) -> str:
     return "" if settings.cert_file else "; if etcd wants a client certificate, give --cert and --key"
 
 
+def _start_again(settings: Settings) -> str:
+    """Say how the cluster is started that `berth up` made; "" for one that it did not make.
+
+    Such a cluster has its CA in `pki/` of its data folder. A context that is moved to another name keeps its files.
+    """
+    ca = Path(settings.ca_file)
+    folder = ca.parent.parent
+    if ca.parent.name != "pki" or not (folder / UP_RECORD).exists():
+        return ""
+    options = "" if folder.parts[-3:] == USUAL_FOLDER else f" --data-dir {folder}"
+    options += "" if settings.context == LOCAL_CONTEXT else f" --context {settings.context}"
+    return f"start it with: berth up{options}"
+
+
 def unreachable_message(endpoints: tuple[str, ...], why: str, settings: Settings | None = None) -> str:
     """Say which endpoints were tried, which context named them, and what to do next."""
     listed = ", ".join(endpoints)
     if settings is not None and settings.context:
-        is_local = settings.context == LOCAL_CONTEXT
-        then = "start it with: berth up" if is_local else "choose another with: berth config use-context NAME"
+        then = _start_again(settings) or "choose another with: berth config use-context NAME"
         return f"etcd does not answer at {listed} ({why}){of_context(settings)}; is that cluster up? {then}"
     return (
         f"etcd does not answer at {listed} ({why}); check that it runs (etcdctl --endpoints={listed} endpoint "

@@ -62,7 +62,7 @@ class Waiter:
                     return found
                 remaining = deadline - self.clock()
                 if remaining <= 0:
-                    raise TimedOut(f"timed out after {timeout_s:g} s waiting {what}")
+                    raise TimedOut(f"timed out after {round(timeout_s, 2):g} s waiting {what}")
                 self.pause(woken, min(RECHECK_S, remaining))
                 watch = _drained(watch, woken)
         finally:

@@ -1,7 +1,7 @@
 """What runs on this machine, as values: the command of each process, in the order in which they start. Pure."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -190,3 +190,15 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment without what would change the meaning of the options."""
     foreign = ("BERTH_", "ETCD_")
     return {name: value for name, value in environment.items() if not name.startswith(foreign)}
+
+
+def left_behind(gone: Sequence[str], folder_option: str, context_option: str) -> str:
+    """Say what goes on at nodes of the last time, and how it is ended. gone: at least one name. Pure."""
+    told = (
+        f"nodes {', '.join(gone)} of the last time are" if gone[1:] else f"node {gone[0]} of the last time is"
+    )
+    fences = "; ".join(f"berth node fence {name}{context_option}" for name in gone)
+    return (
+        f"{told} not started; what runs there goes on; to end it: berth down --stop-tasks{folder_option}, "
+        f"then, with the cluster up: {fences}"
+    )

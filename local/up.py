@@ -30,6 +30,7 @@ from local.plan import (
     children,
     clean_environment,
     etcd_command,
+    left_behind,
     package_folder,
     port_ranges,
 )
@@ -159,10 +160,7 @@ class Up:
     def _tell_left_behind(self, before: Record) -> None:
         gone = sorted(set(before.nodes) - set(self._options.node_names))
         if gone:
-            self._screen.say(
-                f"node {', '.join(gone)} of the last time is not started; its containers go on; to end them: "
-                f"berth down --stop-tasks, then, with the cluster up: berth node fence {gone[0]}"
-            )
+            self._screen.say(left_behind(gone, self._folder_option(), self._context_option()))
 
     def _start(self, life: _Life) -> None:
         with closing(Onlooker(life.settings)) as onlooker:

@@ -186,7 +186,7 @@ FIELD_DOCS: dict[str, dict[str, str]] = {
     },
     "QueueSpec": {
         "weight": "Share of the cluster in proportion to other queues.",
-        "guarantee": "What the queue gets at least.",
+        "guarantee": "What the queue gets at least; what it leaves unused is lent, and taken back when it is needed.",
         "limit": "What the queue gets at most.",
         "ordering": "Among equal priorities: fcfs, first come first served, or sjf, the shortest estimate first.",
         "backfill": "Who passes a task that does not fit: none; easy: who won't delay it; conservative: delays none.",

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from schemas.fielddocs import FIELD_DOCS
+from schemas.kinddocs import KIND_DOCS
 from schemas.kinds import KINDS, Kind, nested_model
 from schemas.manifest import STAMPED
 from schemas.meta import API_VERSION, DNS_LABEL_SCHEMA, Model, ObjectMeta
@@ -85,7 +86,7 @@ def _parts(kind: Kind) -> tuple[Json, dict[str, Json]]:
         definitions.pop(name, None)  # the written form is made by _metadata
     models = {model.__name__: model for model in models_below(kind.model)}
     made = {name: _finish(definitions[name], models[name]) for name in definitions}
-    root = _finish(raw, kind.model)
+    root = {**_finish(raw, kind.model), "description": KIND_DOCS[kind.name]}
     meta_name, made_meta = _metadata(kind)
     properties = root["properties"]
     fixed = {

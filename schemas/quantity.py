@@ -188,6 +188,7 @@ _BYTES_SCHEMA: dict[str, Any] = {
 _COUNT_SCHEMA: dict[str, Any] = {
     "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": f"^{_AMOUNT}({_UNITS})?$"}],
     "examples": [1],
+    "description": "Anything else that nodes offer, such as gpu: a count.",
 }
 _RESOURCES_SCHEMA: dict[str, Any] = {
     "type": "object",

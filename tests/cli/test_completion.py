@@ -30,6 +30,7 @@ def a_world(world: World) -> None:
         world.apply(make_object(kind, f"front-{kind.lower()}", template=template))
     job = {"spec": {"template": {"spec": {**template["spec"], "restartPolicy": "Never"}}}}
     world.apply(make_object("CronJob", "nightly", schedule="@daily", jobTemplate=job))
+    world.apply(make_object("Queue", "eng/backend"))
     world.add_node("n1")
 
 
@@ -73,6 +74,15 @@ def a_world(world: World) -> None:
         (("drain", ""), ["n1"]),
         (("evict", "web", ""), ["worker"]),
         (("new", "dep"), ["deployment"]),
+        (("why", "wo"), ["worker"]),
+        (("why", "task/we"), ["task/web"]),
+        (("why", "web", "--node", ""), ["n1"]),
+        (("why", "web", "-o", ""), ["json", "yaml"]),
+        (("plan", "-o", "m"), ["markdown"]),
+        (("plan", "--out", ""), [":files"]),
+        (("apply", "--plan", ""), [":files"]),
+        (("describe", "queue", "eng/"), ["eng/backend"]),
+        (("shares", ""), []),
         (("nonsense", ""), []),
         (("get", "nonsense", ""), []),
     ],

@@ -130,6 +130,7 @@ def test_other_arguments_are_kept_in_order(arguments: list[str]) -> None:
         (["--wait=true", "--force=true"], ["--wait", "--force"]),
         (["--force=false", "x"], ["x"]),
         (["--dry-run=client"], ["--dry-run"]),
+        (["--selector=app=true", "--for=condition=Ready=false"],) * 2,
         (["-l", "a=true", "--", "--wait=false"], ["-l", "a=true", "--", "--wait=false"]),
     ],
 )

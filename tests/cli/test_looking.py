@@ -9,7 +9,7 @@ from cli.wait import parse_goal
 from client.errors import BadOption
 from schemas.fielddocs import FIELD_DOCS
 from schemas.jsonschema import kind_schema
-from schemas.kinds import KINDS
+from schemas.kinds import KINDS, Kind
 from tests.cli.helpers import Shell
 from tests.client.helpers import KEYS, World, make_task
 
@@ -165,6 +165,20 @@ def test_explain_shows_a_field_and_those_below(berth: Shell) -> None:
     assert "  pidsLimit <integer>" in lines
     assert "      Default: 4096" in lines
     assert '      One of: "Always", "IfNotPresent", "Never"' in lines
+
+
+def test_explain_of_amounts_tells_of_names_that_are_not_known_beforehand(berth: Shell) -> None:
+    assert "  <name> <integer|string>" in berth("explain", "queue.spec.guarantee").lines
+    assert (
+        "    Anything else that nodes offer, such as gpu: a count."
+        in berth("explain", "q.spec.limit.gpu").lines
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_explain_says_what_a_kind_is_for(berth: Shell, kind: Kind) -> None:
+    lines = berth("explain", kind.singular).lines
+    assert lines[lines.index("DESCRIPTION:") + 1].startswith("    ")
 
 
 def test_explain_recursive_shows_the_tree(berth: Shell) -> None:

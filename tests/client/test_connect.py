@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from client.connect import Settings, open_store, resolve, with_port
+from client.connect import Settings, open_store, resolve, unreachable_message, with_port
 from client.errors import BadOption, Unreachable
 from tests.support.ports import free_port
 
@@ -52,6 +52,28 @@ def test_dead_endpoints_are_told_at_once() -> None:
     with pytest.raises(Unreachable, match=f"127.0.0.1:{port}.*BERTH_ETCD"):
         open_store(Settings((f"127.0.0.1:{port}",)))
     assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("below", "context", "told"),
+    [
+        ((".local", "share", "berth"), "local", "start it with: berth up"),
+        (("data",), "local", "start it with: berth up --data-dir {folder}"),
+        (("data",), "mine", "start it with: berth up --data-dir {folder} --context mine"),
+    ],
+)
+def test_cluster_of_berth_up_that_is_down_is_told_with_the_command_that_starts_that_one(
+    tmp_path: Path, below: tuple[str, ...], context: str, told: str
+) -> None:
+    folder = tmp_path.joinpath(*below)
+    (folder / "pki").mkdir(parents=True)
+    settings = Settings(("https://127.0.0.1:2379",), str(folder / "pki" / "ca.crt"), context=context)
+    assert "choose another with: berth config use-context" in unreachable_message(
+        settings.endpoints, "x", settings
+    )
+    (folder / "up.json").write_text("{}")
+    said = unreachable_message(settings.endpoints, "x", settings)
+    assert said.endswith(told.format(folder=folder))
 
 
 def test_something_that_listens_and_never_answers_is_told_in_time() -> None:

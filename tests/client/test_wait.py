@@ -61,3 +61,9 @@ def test_task_on_its_way_to_another_attempt_does_not_run_yet(world: World) -> No
     ]
     assert world.client.wait_task(WEB, 1).verdict == "done"
     assert world.while_waiting == []
+
+
+def test_what_is_left_of_a_timeout_is_told_in_round_numbers(world: World) -> None:
+    world.apply(make_task())
+    with pytest.raises(TimedOut, match="timed out after 1 s waiting"):
+        world.client.wait_task(WEB, 1, timeout_s=0.999996)

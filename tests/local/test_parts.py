@@ -20,7 +20,7 @@ from local.errors import LocalError, RunsAlready
 from local.etcd import choose_ports, find_etcd, is_free, pick_port
 from local.folder import Folder, Record, default_data_dir
 from local.pki import Pki
-from local.plan import Child, UpOptions, children, clean_environment, port_ranges
+from local.plan import Child, UpOptions, children, clean_environment, left_behind, port_ranges
 from local.processes import ProcessId, end, identify, is_alive, send, spawn
 from local.ready import Onlooker
 from local.supervisor import CLEAN_RUN_S, FIRST_DELAY_S, MAX_DELAY_S, Supervisor, describe_exit
@@ -54,6 +54,20 @@ def test_one_node_has_the_plain_name() -> None:
     assert OPTIONS.node_names == ("n",)
     assert replace(OPTIONS, nodes=2).node_names == ("n-1", "n-2")
     assert replace(OPTIONS, hollow=2).hollow_names == ("n-hollow-0001", "n-hollow-0002")
+
+
+def test_nodes_that_are_not_started_again_are_told_with_commands_that_end_what_runs_there() -> None:
+    assert left_behind(["a"], "", "") == (
+        "node a of the last time is not started; what runs there goes on; to end it: berth down --stop-tasks, "
+        "then, with the cluster up: berth node fence a"
+    )
+    both = left_behind(["a", "b"], " --data-dir /d", " --context c")
+    assert both.startswith("nodes a, b of the last time are not started")
+    for command in (
+        "berth down --stop-tasks --data-dir /d",
+        *(f"berth node fence {n} --context c" for n in "ab"),
+    ):
+        assert command in both
 
 
 def test_agents_demand_certificates_unless_etcd_is_somebody_elses(tmp_path: Path) -> None:
