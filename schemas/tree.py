@@ -27,8 +27,9 @@ class Tree:
 
 
 def is_manifest(name: str) -> bool:
-    """Say whether a file of a folder is read, by its name."""
-    return name.endswith(SUFFIXES) and not name.endswith(JSON_SCHEMA)
+    """Say whether a file of a folder is read, by its name or path; what is hidden is not, such as `.github/x.yaml`."""
+    is_hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
+    return name.endswith(SUFFIXES) and not name.endswith(JSON_SCHEMA) and not is_hidden
 
 
 def load_tree(
