@@ -265,7 +265,7 @@ class InputsOf:
 
     def _users(self, ref: ObjectRef) -> tuple[ObjectRef, ...]:
         """A Secret may go at any time, as in Kubernetes: who names it waits. A namespace goes when it is empty."""
-        if ref.plural in ("secrets", "configmaps", "disruptionbudgets"):
+        if ref.plural in ("secrets", "configmaps", "disruptionbudgets", "gitsources"):
             return ()
         others = (*self._view.secrets, *self._view.workloads.objects, *self._view.workloads.owners())
         within = {other for other in others if other.namespace == ref.name}

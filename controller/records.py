@@ -139,7 +139,7 @@ class SecretRecord:
 
 @dataclass(slots=True)
 class PolicyRecord:
-    """A namespace, queue or priority class, and the wish to delete it. status: of a queue."""
+    """A namespace, queue, priority class or source, and the wish to delete it. status: of a queue."""
 
     ref: ObjectRef
     spec: Slot[Model] = None

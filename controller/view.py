@@ -16,6 +16,7 @@ from schemas.binding import Binding
 from schemas.cluster import AccessToken, Cluster
 from schemas.configmap import ConfigMap
 from schemas.gang import GangCommit
+from schemas.gitsource import GitSource
 from schemas.keys import (
     AccessKey,
     AppliedKey,
@@ -522,4 +523,5 @@ _POLICY_MODELS: dict[str, type[Model]] = {
     "namespaces": Namespace,
     "queues": Queue,
     "priorityclasses": PriorityClass,
+    "gitsources": GitSource,
 }
