@@ -8,8 +8,8 @@ import typer
 from cli.manifests import read_sources, telling_lines
 from cli.session import note, out, session_of
 from cli.settings import HELP
-from client.apply import ApplyResult, Planned
 from client.errors import BadOption, ClientError
+from client.planned import ApplyResult, Planned
 from client.progress import Progress
 from schemas.manifest import load
 

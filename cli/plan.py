@@ -17,9 +17,9 @@ from client.errors import BadOption
 from schemas.manifest import load
 
 if TYPE_CHECKING:
-    from client.apply import Planned
     from client.client import Client
     from client.foreseeing import Foreseen
+    from client.planned import Planned
 
 Json = dict[str, Any]
 

@@ -10,7 +10,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from client.apply import ApplyResult as ApplyResult
     from client.client import Client as Client
     from client.client import Snapshot as Snapshot
     from client.endpoints import EndpointsView as EndpointsView
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from client.errors import TimedOut as TimedOut
     from client.errors import Unreachable as Unreachable
     from client.logs import LogOptions as LogOptions
+    from client.planned import ApplyResult as ApplyResult
     from client.program import documents as documents
     from client.program import quantities as quantities
     from client.rollout_state import RolloutState as RolloutState
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from schemas.workload_status import JobStatus as JobStatus
 
 _MODULES = {
-    "client.apply": ("ApplyResult",),
+    "client.planned": ("ApplyResult",),
     "client.client": ("Client", "Snapshot"),
     "client.errors": ("ClientError", "NotFound", "Refused", "TimedOut", "Unreachable"),
     "client.logs": ("LogOptions",),

@@ -2,31 +2,33 @@
 
     read live + last applied -> merge -> check everything -> write, each object comparing its mod_revision
 
-Nothing is written before every document, merged with what is stored, is valid and admitted. A write that
-lost a race is read, merged and checked again. The last applied form is written with the object.
+Nothing is written before every document, merged with what is stored, is valid and admitted, and changes no field of
+another manager. A write that lost a race is read, merged and checked again; it compares the object and what others
+applied to it. The last applied form is written with the object.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import Literal
 
 from pydantic import ValidationError
 
+from client.applied import Claims, read_claims, record_form
 from client.composing import OWNED_PLURALS, template_key
-from client.errors import ClientError, Contended, ObjectUnreadable, Refused
-from client.merge import changed_paths, three_way, without_nulls
+from client.conflicts import OnConflict
+from client.errors import ClientError, Conflicted, Contended, ObjectUnreadable, Refused
+from client.merge import three_way, without_nulls
 from client.ownership import below, immutable_problems, owned_refusal, template_tasks
+from client.planned import ApplyResult, Planned
 from client.policy import LivePolicy, read_policy
 from client.reading import at_one_revision, keys_of, read_keys, read_with_template
 from client.views import ObjectView, build_view
 from schemas.errors import InvalidManifest, Problem
 from schemas.keys import Keys, ObjectRef, cluster_ref
-from schemas.kinds import BY_NAME, KINDS, WrittenObject
+from schemas.kinds import BY_NAME, KINDS
 from schemas.manifest import Document
-from schemas.task import LIVE_FIELDS, Task, template_hash
+from schemas.task import Task
 from store import codec, objects
-from store.api import Compare, KeyValue, Put, Store, Txn, absent, unchanged
+from store.api import Compare, KeyValue, Put, Store, Txn, absent, unchanged, untouched_since
 from store.codec import Json
 from store.errors import PermissionDenied, RequestTooLarge, StoreError
 
@@ -36,70 +38,12 @@ WRITTEN_TOGETHER = 120  # objects a transaction; etcd takes 128 operations
 MAX_SHARED_BYTES = 200_000  # larger objects go alone
 MAX_TOGETHER_BYTES = 1_400_000  # object and last applied form in one request; etcd takes 1.5 MiB
 
-Action = Literal["created", "configured", "unchanged"]
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyResult:
-    """What became of one document. `replaces`: changed fields for which the task is stopped and started anew."""
-
-    ref: ObjectRef
-    action: Action
-    replaces: tuple[str, ...] = ()
-    generation: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One document, what is stored under its name, and what would be. `live` None: there is nothing."""
-
-    document: Document
-    live: ObjectView | None
-    last_applied: Json | None
-    merged: Json
-
-    @property
-    def is_waiting_for_deletion(self) -> bool:
-        return self.live is not None and self.live.is_terminating
-
-    @property
-    def replaced(self) -> Json | None:
-        """The stored object that `merged` goes on from; None when the object is made anew."""
-        return None if self.live is None or self.is_waiting_for_deletion else self.live.raw
-
-    @property
-    def action(self) -> Action:
-        if self.replaced is None:
-            return "created"
-        return "unchanged" if self.merged == self.replaced else "configured"
-
-    def parsed(self) -> WrittenObject:
-        """Return the model of what would be stored. Raises pydantic.ValidationError."""
-        document = self.document
-        return (
-            document.parsed if self.merged == document.raw else document.kind.model.parse_stored(self.merged)
-        )
-
-    @property
-    def replaces(self) -> tuple[str, ...]:
-        return () if self.replaced is None else replacing_fields(self.replaced, self.merged)
-
-
-def replacing_fields(old: Json, new: Json) -> tuple[str, ...]:
-    """Return the changed fields for which a task is replaced; empty for live changes and other kinds."""
-    if new.get("kind") != "Task":
-        return ()
-    old_spec, new_spec = old.get("spec") or {}, new.get("spec") or {}
-    if template_hash(old_spec) == template_hash(new_spec):
-        return ()
-    frozen = [{k: v for k, v in spec.items() if k not in LIVE_FIELDS} for spec in (old_spec, new_spec)]
-    return tuple(changed_paths(frozen[0], frozen[1], "spec"))
-
 
 class Applier:
-    """Plans and writes documents for one manager (who applies: `berth`, a GitOps tool).
+    """Plans and writes documents for one manager (who applies: `berth`, a set, a GitOps tool).
 
-    `wait_gone` waits until a Terminating object is gone; `say` takes notices for people.
+    `wait_gone` waits until a Terminating object is gone; `say` takes notices for people. `on_conflict`: what to do
+    about fields of other managers.
     """
 
     def __init__(
@@ -110,12 +54,14 @@ class Applier:
         *,
         wait_gone: Callable[[ObjectView], None],
         say: Callable[[str], None] = lambda text: None,
+        on_conflict: OnConflict = OnConflict.REFUSE,
     ) -> None:
         self._store = store
         self._keys = keys
         self._manager = manager
         self._wait_gone = wait_gone
         self._say = say
+        self._on_conflict = on_conflict
 
     def plan(self, documents: Iterable[Document]) -> tuple[Planned, ...]:
         """Return what each document would do, in the order of writing. Raises InvalidManifest, Refused."""
@@ -126,9 +72,11 @@ class Applier:
 
     def compare(self, documents: Iterable[Document]) -> tuple[Planned, ...]:
         """Return what `plan` does, without asking whether it may be written. Raises Refused."""
-        ordered = sorted(documents, key=lambda document: KINDS.index(document.kind))
+        ordered = sorted(documents, key=lambda document: apply_rank(document.ref))
         found = self._read(ordered)
-        return tuple(self._plan_one(document, found) for document in ordered)
+        there = [document.ref for document in ordered if self._keys.spec(document.ref) in found]
+        claims = read_claims(self._store, self._keys, there)
+        return tuple(self._plan_one(document, found, claims) for document in ordered)
 
     def _read(self, documents: list[Document]) -> dict[str, KeyValue]:
         """Return what is stored about the documents: of many, first which exist at all, as most may be new."""
@@ -149,6 +97,7 @@ class Applier:
     def write(self, planned: Planned) -> ApplyResult:
         """Write one document; on a lost race read, merge and check again."""
         for _ in range(WRITE_TRIES):
+            self.refuse_conflicts((planned,))
             result = self._try_write(planned)
             if result is not None:
                 return result
@@ -159,11 +108,22 @@ class Applier:
     def write_all(self, planned: Iterable[Planned]) -> Iterator[ApplyResult]:
         """Write documents in order, many in a transaction where they allow it, each succeeding or failing alone.
 
-        When one fails, those that were written are told of before the error is raised.
+        When one fails, those that were written are told of before the error is raised. Raises Conflicted, before
+        anything is written, for fields that belong to others.
         """
-        for together, group in groupby(planned, lambda each: self._may_go_together(each)):
+        known = tuple(planned)
+        self.refuse_conflicts(known)
+        for together, group in groupby(known, lambda each: self._may_go_together(each)):
             while some := tuple(islice(group, WRITTEN_TOGETHER)):
                 yield from self._write_together(some) if together and len(some) > 1 else map(self.write, some)
+
+    def refuse_conflicts(self, planned: Iterable[Planned]) -> None:
+        """Raise Conflicted if one of them would change fields of others, unless these are to be taken over."""
+        if self._on_conflict is OnConflict.TAKE_OVER:
+            return
+        found = [(str(each.document.ref), one) for each in planned for one in each.conflicts]
+        if found:
+            raise Conflicted(found)
 
     def _may_go_together(self, planned: Planned) -> bool:
         return not planned.is_waiting_for_deletion and planned.action != "unchanged"
@@ -196,17 +156,19 @@ class Applier:
         key = self._keys.spec(planned.document.ref)
         try:
             live = planned.live.spec_kv if planned.live else None
-            ready = objects.prepare(key, planned.merged, live, compares=self._unowned(planned))
+            ready = objects.prepare(key, planned.merged, live, compares=self._compares(planned))
         except RequestTooLarge:
             return None
-        extra = (self._record(planned),) if keeps_applied(planned.document) else ()
-        size_bytes = len(ready.value) + sum(len(put.value) for put in extra)
-        return (ready, extra) if size_bytes <= MAX_SHARED_BYTES else None
+        record = self._record(planned)
+        fits = len(ready.value) + len(record.value) <= MAX_SHARED_BYTES
+        return (ready, (record,)) if fits else None
 
     def _keys_for(self, document: Document) -> tuple[str, ...]:
-        return (*keys_of(document.ref, self._keys), self._keys.applied(document.ref, self._manager))
+        return keys_of(document.ref, self._keys)
 
-    def _plan_one(self, document: Document, found: Mapping[str, KeyValue]) -> Planned:
+    def _plan_one(
+        self, document: Document, found: Mapping[str, KeyValue], claims: Mapping[ObjectRef, Claims]
+    ) -> Planned:
         ref = document.ref
         own = {key: found[key] for key in self._keys_for(document) if key in found}
         own |= {
@@ -227,8 +189,9 @@ class Applier:
                 f"merged with it and nothing was written; look at it with: etcdctl get {live.spec_kv.key}, or "
                 f"remove it with: berth delete {ref}{_in_namespace(live)} --force, and apply again"
             )
-        last = _last_applied(found.get(self._keys.applied(ref, self._manager)))
-        return Planned(document, live, last, three_way(last, live.raw, document.raw))
+        last, others = claims[ref].split(self._manager)
+        heeded = tuple(others.forms.values()) if self._on_conflict is OnConflict.REFUSE else ()
+        return Planned(document, live, last, three_way(last, live.raw, document.raw, heeded), others)
 
     def _try_write(self, planned: Planned) -> ApplyResult | None:
         """Return None on a conflict."""
@@ -246,48 +209,57 @@ class Applier:
         key = self._keys.spec(planned.document.ref)
         record = self._record(planned)
         fits = len(codec.encode(planned.merged)) + len(record.value) <= MAX_TOGETHER_BYTES
-        extra = (record,) if fits and keeps_applied(planned.document) else ()
+        extra = (record,) if fits else ()
         written = objects.write(
             self._store,
             key,
             planned.merged,
             expect_mod_revision=expected or None,
             extra=extra,
-            compares=self._unowned(planned),
+            compares=self._compares(planned),
         )
         if isinstance(written, objects.Conflict):
             return None
-        if not fits and keeps_applied(planned.document):
+        if not fits:
             # then the record follows; if that is lost, the next apply removes too little, never too much
             self._store.txn(Txn((unchanged(key, written.mod_revision),), (record,)))
         return self._result(planned)
 
-    def _unowned(self, planned: Planned) -> tuple[Compare, ...]:
-        """What is made must not be there as an owner's, which may have come a moment ago."""
-        return () if planned.live else tuple(map(absent, self._owned_key(planned.document.ref)))
+    def _compares(self, planned: Planned) -> tuple[Compare, ...]:
+        """What is made must not be there as an owner's, which may have come a moment ago; what is changed must be
+        claimed by nobody since it was read."""
+        ref, since = planned.document.ref, planned.claims.revision
+        if planned.live is None:
+            return tuple(map(absent, self._owned_key(ref)))
+        return (untouched_since(self._keys.applied_range(ref), since),) if since else ()
 
     @staticmethod
     def _result(planned: Planned) -> ApplyResult:
         generation = planned.live.generation + 1 if planned.replaced is not None and planned.live else 1
-        return ApplyResult(planned.document.ref, planned.action, planned.replaces, generation)
+        return ApplyResult(planned.document.ref, planned.action, planned.replaces, generation, planned.kept)
 
     def _remember_only(self, planned: Planned) -> ApplyResult | None:
         """The object stays as it is; only the last applied form may have to follow."""
         assert planned.live is not None
-        result = ApplyResult(planned.document.ref, "unchanged", (), planned.live.generation)
-        if planned.last_applied == planned.document.raw or not keeps_applied(planned.document):
+        result = ApplyResult(planned.document.ref, "unchanged", (), planned.live.generation, planned.kept)
+        if planned.last_applied == record_form(planned.document):
             return result
-        compare = unchanged(self._keys.spec(planned.document.ref), planned.live.mod_revision)
-        return result if self._store.txn(Txn((compare,), (self._record(planned),))).succeeded else None
+        same = unchanged(self._keys.spec(planned.document.ref), planned.live.mod_revision)
+        compares = (same, *self._compares(planned))
+        return result if self._store.txn(Txn(compares, (self._record(planned),))).succeeded else None
 
     def _record(self, planned: Planned) -> Put:
         document = planned.document
-        return Put(self._keys.applied(document.ref, self._manager), codec.encode(document.raw))
+        key = self._keys.applied(document.ref, self._manager)
+        return Put(key, codec.encode(record_form(document)))
 
 
-def keeps_applied(document: Document) -> bool:
-    """Say whether the last applied form is kept: never that of a Secret, of which nothing is kept but its box."""
-    return document.kind.name != "Secret"
+def apply_rank(ref: ObjectRef) -> tuple[bool, int]:
+    """Return by what objects are sorted: what others name comes first, tasks last. Pruning goes the other way."""
+    return ref.plural == "tasks", _PLURALS.index(ref.plural)
+
+
+_PLURALS = [kind.plural for kind in KINDS]
 
 
 def check(planned: Iterable[Planned], policy: LivePolicy) -> None:
@@ -343,12 +315,6 @@ def _merge_problems(plan: Planned, error: ValidationError) -> list[Problem]:
         )
         for detail in error.errors(include_url=False)
     ]
-
-
-def _last_applied(kv: KeyValue | None) -> Json | None:
-    """An unreadable record counts as none: then nothing is removed."""
-    raw = None if kv is None else codec.decode(kv)
-    return None if isinstance(raw, codec.Unreadable) else raw
 
 
 def _in_namespace(view: ObjectView) -> str:

@@ -8,10 +8,10 @@ written; what was wrong before the change is not held against it.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from client.apply import replacing_fields
 from client.errors import Contended, ObjectUnreadable, Refused
 from client.naming import not_found
 from client.ownership import below, immutable_problems, owned_refusal, template_tasks
+from client.planned import replacing_fields
 from client.policy import LivePolicy, read_policy
 from client.reading import at_one_revision, read_object
 from client.views import ObjectView

@@ -18,11 +18,14 @@ from schemas.meta import DEFAULT_NAMESPACE
 from store import codec
 
 if TYPE_CHECKING:  # what only some verbs need is imported where it is used, so that `berth get` starts sooner
-    from client.apply import Applier, ApplyResult, Planned
+    from client.apply import Applier
+    from client.applyset import ApplySet
     from client.change import Changed
+    from client.conflicts import OnConflict
     from client.delete import Cascade, Deleter
     from client.draining import DrainOptions, Told
     from client.foreseeing import Foreseen
+    from client.planned import ApplyResult, Planned
     from client.progress import Progress
     from client.rollout import Rollout
     from client.sources import Sources
@@ -64,16 +67,30 @@ class Client(Reaching):
         return Deleter(self.store, self.keys, self._now, self._waiter)
 
     def plan(
-        self, documents: "Iterable[Document]", *, create_namespace: bool = False
+        self,
+        documents: "Iterable[Document]",
+        *,
+        create_namespace: bool = False,
+        on_conflict: "OnConflict | None" = None,
     ) -> "tuple[Planned, ...]":
         """Return what an apply would do, in its order; nothing is written.
 
-        Secrets are sealed first. Raises InvalidManifest with every problem of every document, Refused.
+        Secrets are sealed first. on_conflict: what the apply will do about fields of others, None: refuse.
+        Raises InvalidManifest with every problem of every document, Refused.
         """
-        from client.apply import missing_namespaces, namespace_document, refuse_nothing
+        from client.apply import refuse_nothing
+
+        wanted = self.ready(refuse_nothing(documents), create_namespace=create_namespace)
+        return self._applier(WAIT_S, on_conflict).plan(wanted)
+
+    def ready(
+        self, documents: "Iterable[Document]", *, create_namespace: bool = False
+    ) -> "tuple[Document, ...]":
+        """Return documents as they can be applied: Secrets sealed, and the namespaces that are to be created added."""
+        from client.apply import missing_namespaces, namespace_document
         from client.policy import read_policy
 
-        wanted = refuse_nothing(documents)
+        wanted = tuple(documents)
         if create_namespace:
             policy = at_one_revision(self.store, lambda reading: read_policy(reading, self.keys))
             missing = missing_namespaces(wanted, policy.namespaces.keys() - policy.terminating)
@@ -82,7 +99,24 @@ class Client(Reaching):
             from client.secrets import sealed_documents
 
             wanted = sealed_documents(self.store, self.keys, wanted)
-        return self._applier(WAIT_S).plan(wanted)
+        return wanted
+
+    def apply_set(
+        self,
+        name: str,
+        namespace: str = DEFAULT_NAMESPACE,
+        *,
+        on_conflict: "OnConflict | None" = None,
+        timeout_s: float = WAIT_S,
+    ) -> "ApplySet":
+        """Return the set of that name of a namespace, to plan, apply and prune. Raises InvalidName."""
+        from client.applyset import ApplySet, set_manager
+
+        manager = set_manager(namespace, name)
+        applier = self._applier(timeout_s, on_conflict, manager)
+        return ApplySet(
+            self.store, self.keys, manager, home=namespace, applier=applier, deleter=self._deleter
+        )
 
     def foresee(self, planned: "Iterable[Planned]") -> "Foreseen":
         """Return what an apply does to tasks, as a question to the leader: which come and which go."""
@@ -110,20 +144,31 @@ class Client(Reaching):
         return tuple(self.apply_planned(planned, timeout_s=timeout_s))
 
     def apply_planned(
-        self, planned: "Iterable[Planned]", *, timeout_s: float = WAIT_S
+        self,
+        planned: "Iterable[Planned]",
+        *,
+        timeout_s: float = WAIT_S,
+        on_conflict: "OnConflict | None" = None,
     ) -> "Iterator[ApplyResult]":
-        """Write what was planned, one by one, yielding each result as soon as it is stored."""
-        yield from self._applier(timeout_s).write_all(planned)
+        """Write what was planned, one by one, yielding each result as soon as it is stored.
 
-    def _applier(self, timeout_s: float) -> "Applier":
+        Raises Conflicted, before anything is written, for fields that others have set.
+        """
+        yield from self._applier(timeout_s, on_conflict).write_all(planned)
+
+    def _applier(
+        self, timeout_s: float, on_conflict: "OnConflict | None" = None, manager: str = ""
+    ) -> "Applier":
         from client.apply import Applier
+        from client.conflicts import OnConflict
 
         return Applier(
             self.store,
             self.keys,
-            self._manager,
+            manager or self._manager,
             wait_gone=lambda view: self._deleter.wait_gone(view, timeout_s=timeout_s),
             say=self._say,
+            on_conflict=on_conflict or OnConflict.REFUSE,
         )
 
     def delete(

@@ -14,7 +14,7 @@ from schemas.keys import Keys
 from schemas.request import DeleteRequest
 from schemas.timestamps import format_time
 from store import codec
-from store.api import Delete, Put, Store, Txn, absent, created_at, unchanged
+from store.api import Compare, Delete, Put, Store, Txn, absent, created_at, unchanged
 
 DELETE_TRIES = 4
 Cascade = Literal["background", "foreground", "orphan"]
@@ -45,6 +45,14 @@ class Deleter:
                 raise NotFound(f'{view.kind.singular} "{view.name}" not found')
             view = found
         raise Contended(f"{view.ref} was changed by others {DELETE_TRIES} times; delete again")
+
+    def request_if(self, view: ObjectView, compares: tuple[Compare, ...]) -> bool:
+        """Ask for the deletion of what `view` shows, if it is still just so and `compares` hold; say whether."""
+        assert view.spec_kv is not None
+        wish = DeleteRequest(uid=view.uid, requested_at=format_time(self._now()), cascade="background")
+        put = Put(self._keys.request(view.ref, "delete"), codec.encode(wish.to_json()))
+        same = unchanged(view.spec_kv.key, view.spec_kv.mod_revision)
+        return self._store.txn(Txn((same, *compares), (put,))).succeeded
 
     def _try_request(
         self, view: ObjectView, grace_s: float | None, is_forced: bool, cascade: Cascade | None

@@ -3,7 +3,7 @@
 import difflib
 from typing import Any
 
-from client.apply import Planned
+from client.planned import Planned
 from client.yamltext import to_yaml
 
 

@@ -3,7 +3,8 @@
 ClientError
 ├── NotFound           the object does not exist
 ├── Refused            the cluster is in a state in which the wish makes no sense; nothing was written
-│   └── ObjectUnreadable   what is stored can't be read, so it is not merged with or patched
+│   ├── ObjectUnreadable   what is stored can't be read, so it is not merged with or patched
+│   └── Conflicted         an apply would change fields that other managers have set
 ├── Contended          others wrote the object at every try
 ├── TimedOut           what was waited for did not happen in time
 ├── AgentUnavailable   the agent of a node does not answer, or refuses
@@ -12,6 +13,12 @@ ClientError
 ├── Unreachable        no endpoint of etcd answers
 └── BadOption          a selector, an option or an environment variable that can't be used
 """
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from client.conflicts import Conflict
 
 
 class ClientError(Exception):
@@ -28,6 +35,18 @@ class Refused(ClientError):
 
 class ObjectUnreadable(Refused):
     """The stored object can't be read."""
+
+
+class Conflicted(Refused):
+    """An apply would change fields that other managers have set. `found`: (object, conflict)."""
+
+    def __init__(self, found: "Iterable[tuple[str, Conflict]]") -> None:
+        self.found = tuple(found)
+        listed = "".join(f"\n  {ref} {conflict}" for ref, conflict in self.found)
+        super().__init__(
+            f"nothing was written, as these fields were set by others:{listed}\n"
+            "leave them out of the manifest, have the others leave them out, or take them over with --force-conflicts"
+        )
 
 
 class Contended(ClientError):

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from client.apply import Planned
 from client.ownership import template_path, template_tasks
+from client.planned import Planned
 from client.policy import LivePolicy
 from client.views import ObjectView
 from schemas.canonical import canonical_hash

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from client.apply import Planned
 from client.errors import BadOption
+from client.planned import Planned
 from schemas.manifest import Document, load
 
 Json = dict[str, Any]

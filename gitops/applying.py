@@ -5,20 +5,23 @@
 Nothing is written before all of a commit is checked. The store carries the leader's fence.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from client.apply import Applier, Planned, missing_namespaces
+from client.apply import Applier, missing_namespaces
+from client.applyset import ApplySet, Removal, Verdict
+from client.conflicts import SET_PREFIX, SOURCE_PREFIX, OnConflict, manager_text
 from client.delete import Deleter
 from client.merge import changed_paths
+from client.planned import Planned
 from client.policy import read_policy
-from client.reading import at_one_revision, read_object
+from client.reading import at_one_revision
 from client.views import ObjectView
 from client.waiting import Waiter
-from gitops.checking import documents_of
 from gitops.errors import Blocked, NotAllowed, PrunesAll
 from gitops.facts import Live, Source
 from gitops.health import health_of
+from schemas.gitsource import EVERY_NAMESPACE
 from schemas.gitsource_status import (
     MAX_DRIFT,
     MAX_OBJECTS,
@@ -32,18 +35,15 @@ from schemas.manifest import Document
 from schemas.meta import CLUSTER_NAMESPACE
 from store.api import Store
 
-KEEP = "berth/prune"  # annotation; `disabled` keeps an object that left the repository
 MAX_FIELDS = 10  # of one object in a status
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
-    """Who has applied what. managers: object -> who keeps a last applied form of it."""
+class _Desk:
+    """What one source is written with. manager: as whom."""
 
-    managers: Mapping[ObjectRef, frozenset[str]] = field(default_factory=dict)
-
-    def of(self, manager: str) -> frozenset[ObjectRef]:
-        return frozenset(ref for ref, names in self.managers.items() if manager in names)
+    applier: Applier
+    own: ApplySet
 
 
 class Applying:
@@ -52,54 +52,68 @@ class Applying:
     def __init__(self, store: Store, keys: Keys, now: Callable[[], float]) -> None:
         self._store = store
         self._keys = keys
-        self._now = now
+        self._deleter = Deleter(store, keys, now, Waiter(store))
 
-    def apply(self, source: Source, commit: str, files: Mapping[str, bytes]) -> Live:
+    def apply(self, source: Source, commit: str, documents: tuple[Document, ...]) -> Live:
         """Make the cluster what the commit says, and return how it is then.
 
         Raises InvalidManifest, SyncError, ClientError, StoreError; the first two before anything is written.
         """
-        documents = documents_of(source, files)
-        records = self._records(documents, source)
-        self._check(source, documents, records)
-        gone = records.of(source.manager) - {document.ref for document in documents}
-        _check_left(source, documents, gone, records.of(source.manager))
-        applier = self._applier(source)
-        planned = applier.plan(documents)
-        for _ in applier.write_all(planned):
+        desk = self._desk(source)
+        self._check_namespaces(documents)
+        planned = desk.applier.plan(documents)
+        self._check_owners(source, planned)
+        members = self._members(source)
+        gone = members - {document.ref for document in documents}
+        _check_left(source, documents, gone, members)
+        for _ in desk.applier.write_all(planned):
             pass
-        self._prune(source, gone)
-        return self._live(source, commit, applier.compare(documents), gone)
+        if source.spec.prune:
+            for _ in desk.own.remove(desk.own.judge_all(gone)):
+                pass
+        return self.look(source, commit, documents)
 
-    def look(self, source: Source, commit: str, files: Mapping[str, bytes]) -> Live:
+    def look(self, source: Source, commit: str, documents: tuple[Document, ...]) -> Live:
         """Return how the objects of a commit are; nothing is written. Raises as `apply`."""
-        documents = documents_of(source, files)
-        records = self._records(documents, source)
-        gone = records.of(source.manager) - {document.ref for document in documents}
-        return self._live(source, commit, self._applier(source).compare(documents), gone)
+        desk = self._desk(source)
+        planned = desk.applier.compare(documents)
+        self._check_owners(source, planned)
+        gone = self._members(source) - {document.ref for document in documents}
+        return _live(source, commit, planned, desk.own.judge_all(gone))
 
-    def _applier(self, source: Source) -> Applier:
-        return Applier(self._store, self._keys, source.manager, wait_gone=_do_not_wait)
+    def _desk(self, source: Source) -> _Desk:
+        """The repository is the truth: fields that people have set are taken over."""
+        applier = Applier(
+            self._store,
+            self._keys,
+            source.manager,
+            wait_gone=_do_not_wait,
+            on_conflict=OnConflict.TAKE_OVER,
+        )
+        home = source.spec.default_namespace
+        own = ApplySet(
+            self._store, self._keys, source.manager, home=home, applier=applier, deleter=self._deleter
+        )
+        return _Desk(applier, own)
 
-    def _records(self, documents: Iterable[Document], source: Source) -> Records:
-        """Read who has applied what, in the namespaces where the source may write or would."""
-        places = {document.ref.namespace for document in documents} | set(source.spec.namespaces)
-        if "*" in places:
-            prefixes = [self._keys.family_range(Family.APPLIED)]
-        else:
-            prefixes = [
-                f"{self._keys.family_range(Family.APPLIED)}{place}/"
-                for place in sorted(places | {CLUSTER_NAMESPACE})
-            ]
-        found: dict[ObjectRef, set[str]] = {}
-        for prefix in prefixes:
-            for kv in self._store.list(prefix).kvs:
-                parsed = self._keys.parse(kv.key)
-                if isinstance(parsed, AppliedKey):
-                    found.setdefault(parsed.ref, set()).add(parsed.manager)
-        return Records({ref: frozenset(names) for ref, names in found.items()})
+    def _members(self, source: Source) -> frozenset[ObjectRef]:
+        """Return what the source has applied, where it still may write."""
+        family = self._keys.family_range(Family.APPLIED)
+        places = {CLUSTER_NAMESPACE, *source.spec.namespaces}
+        prefixes = (
+            [family] if EVERY_NAMESPACE in places else [f"{family}{place}/" for place in sorted(places)]
+        )
+        parsed = (self._keys.parse(kv.key) for prefix in prefixes for kv in self._store.list(prefix).kvs)
+        return frozenset(
+            each.ref
+            for each in parsed
+            if isinstance(each, AppliedKey)
+            and each.manager == source.manager
+            and each.ref.plural in BY_PLURAL
+            and source.may_write(BY_PLURAL[each.ref.plural])
+        )
 
-    def _check(self, source: Source, documents: tuple[Document, ...], records: Records) -> None:
+    def _check_namespaces(self, documents: tuple[Document, ...]) -> None:
         policy = at_one_revision(self._store, lambda reading: read_policy(reading, self._keys))
         missing = missing_namespaces(documents, policy.namespaces.keys() - policy.terminating)
         if missing:
@@ -107,58 +121,50 @@ class Applying:
                 f"namespace {missing[0]} does not exist; make it with: berth new namespace {missing[0]} | "
                 "berth apply -f -"
             )
-        for document in documents:
-            for other in sorted(records.managers.get(document.ref, frozenset()) - {source.manager}):
-                self._check_owner(source, document, other)
 
-    def _check_owner(self, source: Source, document: Document, other: str) -> None:
-        """Two sources must not write one object: they would do so in turn, for ever."""
-        kind, _, name = other.partition(".")
-        if kind != "git" or not name:
-            return
-        if self._store.get(self._keys.spec(cluster_ref("gitsources", name))).kv is None:
-            return  # what a source left that is gone may be taken over
-        raise NotAllowed(
-            f"{document.source}: {document.ref} is written by gitsource/{name} already, and gitsource/{source.name} "
-            "may not write it, too; take it out of one of both repositories"
-        )
+    def _check_owners(self, source: Source, planned: Iterable[Planned]) -> None:
+        """Two that keep one object would write it in turn, for ever. Raises NotAllowed."""
+        for each in planned:
+            for other in sorted(each.claims.forms):
+                if words := self._keeper(other):
+                    document = each.document
+                    raise NotAllowed(
+                        f"{document.source}: {document.ref} is kept by {words} already, and gitsource/{source.name} "
+                        "must not keep it, too; take it out of one of both"
+                    )
 
-    def _prune(self, source: Source, gone: Iterable[ObjectRef]) -> None:
-        if not source.spec.prune:
-            return
-        deleter = Deleter(self._store, self._keys, self._now, Waiter(self._store))
-        for ref in sorted(gone, key=_last_first):
-            view = self._view(ref)
-            if view is not None and not view.is_terminating and not _is_kept(view):
-                deleter.request(view, grace_s=None, is_forced=False)
+    def _keeper(self, manager: str) -> str:
+        """Return who else keeps objects as that manager, in words; empty for people, and for a source that is gone."""
+        if manager.startswith(SET_PREFIX):
+            return manager_text(manager)
+        name = manager.removeprefix(SOURCE_PREFIX)
+        is_source = name != manager
+        if not is_source or self._store.get(self._keys.spec(cluster_ref("gitsources", name))).kv is None:
+            return ""
+        return manager_text(manager)
 
-    def _view(self, ref: ObjectRef) -> ObjectView | None:
-        return read_object(self._store, BY_PLURAL[ref.plural], ref, self._keys)
 
-    def _live(
-        self, source: Source, commit: str, planned: tuple[Planned, ...], gone: Iterable[ObjectRef]
-    ) -> Live:
-        objects = tuple(_object(each) for each in planned)
-        drift = tuple(found for each in planned if (found := _drift(each)) is not None)
-        orphaned = tuple(
-            _place(ref)
-            for ref in sorted(gone)
-            if (view := self._view(ref)) is not None and not view.is_terminating
-        )
-        return Live(
-            commit,
-            source.generation,
-            objects[:MAX_OBJECTS],
-            len(objects),
-            drift[:MAX_DRIFT],
-            len(drift),
-            orphaned[:MAX_ORPHANS],
-            len(orphaned),
-        )
+def _live(source: Source, commit: str, planned: Sequence[Planned], removals: Iterable[Removal]) -> Live:
+    objects = tuple(map(_object, planned))
+    drift = tuple(found for each in planned if (found := _drift(each)) is not None)
+    orphaned = tuple(_place(each.ref) for each in removals if each.verdict in (Verdict.PRUNE, Verdict.KEEP))
+    return Live(
+        commit,
+        source.generation,
+        objects[:MAX_OBJECTS],
+        len(objects),
+        drift[:MAX_DRIFT],
+        len(drift),
+        orphaned[:MAX_ORPHANS],
+        len(orphaned),
+    )
 
 
 def _check_left(
-    source: Source, documents: tuple[Document, ...], gone: Iterable[ObjectRef], members: Iterable[ObjectRef]
+    source: Source,
+    documents: tuple[Document, ...],
+    gone: frozenset[ObjectRef],
+    members: frozenset[ObjectRef],
 ) -> None:
     """A commit that leaves nothing is a mistake more often than a wish: a wrong path, an empty merge."""
     if source.spec.allow_empty:
@@ -168,9 +174,9 @@ def _check_left(
         raise PrunesAll(
             f"there is no manifest in {where}; nothing was changed. If nothing is to be there: spec.allowEmpty: true"
         )
-    if source.spec.prune and members and set(gone) == set(members):
+    if source.spec.prune and members and gone == members:
         raise PrunesAll(
-            f"all {len(set(members))} objects of the source are missing from {where}, and would be pruned; nothing was "
+            f"all {len(members)} objects of the source are missing from {where}, and would be pruned; nothing was "
             "changed. If that is meant: spec.allowEmpty: true"
         )
 
@@ -201,13 +207,3 @@ def _drift(planned: Planned) -> Drift | None:
 
 def _place(ref: ObjectRef) -> str:
     return str(ref) if ref.namespace == CLUSTER_NAMESPACE else f"{ref.namespace}/{ref}"
-
-
-def _is_kept(view: ObjectView) -> bool:
-    return view.annotations.get(KEEP) == "disabled"
-
-
-def _last_first(ref: ObjectRef) -> tuple[int, ObjectRef]:
-    """What others name goes last."""
-    kinds = list(BY_PLURAL)
-    return (-kinds.index(ref.plural), ref)

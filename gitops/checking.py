@@ -4,16 +4,24 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from gitops.facts import Source
 from schemas.errors import InvalidManifest, Problem
-from schemas.manifest import Document, load
-from schemas.secret import has_clear_values
+from schemas.manifest import Document
+from schemas.tree import clear_secrets, load_tree
+from schemas.variables import read_variables
 
 MAX_PROBLEMS = 5  # named in a status; the rest is counted
 
 
-def documents_of(source: Source, files: Mapping[str, bytes]) -> tuple[Document, ...]:
-    """Return the checked documents of path -> content. Raises InvalidManifest with every problem found."""
-    documents = load(sorted(files.items()), default_namespace=source.spec.default_namespace)
-    problems = tuple(problem for document in documents for problem in _problems(source, document))
+def documents_of(source: Source, files: Mapping[str, bytes], variables: bytes | None) -> tuple[Document, ...]:
+    """Return the checked documents of path -> content. variables: content of the file that spec.vars names.
+
+    Raises InvalidManifest with every problem found.
+    """
+    spec = source.spec
+    given = read_variables(spec.vars or "", variables) if variables is not None else None
+    manifests = {path: content for path, content in files.items() if path != spec.vars}
+    documents = load_tree(manifests, default_namespace=spec.default_namespace, variables=given).documents
+    wrong = tuple(problem for document in documents for problem in _problems(source, document))
+    problems = (*wrong, *clear_secrets(documents))
     if problems:
         raise InvalidManifest(problems)
     return documents
@@ -24,7 +32,7 @@ def _problems(source: Source, document: Document) -> Iterator[Problem]:
         return Problem(document.source, str(document.ref), field, message)
 
     kind, spec = document.kind, source.spec
-    if not spec.may_write_kind(kind.name, is_namespaced=kind.namespaced):
+    if not source.may_write(kind):
         yield problem(
             f"gitsource/{source.name} may not write kind {kind.name}; who may, names it in its spec.kinds"
         )
@@ -34,12 +42,6 @@ def _problems(source: Source, document: Document) -> Iterator[Problem]:
             f"gitsource/{source.name} may not write into namespace {document.ref.namespace}, but into: {allowed}; "
             "who may, names it in its spec.namespaces",
             "metadata.namespace",
-        )
-    if has_clear_values(document.raw):
-        yield problem(
-            "is in clear text, and a repository is no place for that; commit what this prints instead, and take the "
-            f"values to be known by others: berth create secret generic {document.ref.name} "
-            f"-n {document.ref.namespace} --from-file ... --dry-run -o yaml"
         )
 
 

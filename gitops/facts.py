@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from schemas.gitsource import GitSourceSpec
 from schemas.gitsource_status import Drift, SourceObject
+from schemas.kinds import Kind
 
 NEVER = float("-inf")
+SOURCE_PREFIX = "git."  # of managers
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,10 @@ class Source:
     @property
     def manager(self) -> str:
         """As whom it applies."""
-        return f"git.{self.name}"
+        return f"{SOURCE_PREFIX}{self.name}"
+
+    def may_write(self, kind: Kind) -> bool:
+        return self.spec.may_write_kind(kind.name, is_namespaced=kind.namespaced)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ from gitops.errors import BadTree, GitFailed, RefMissing
 from gitops.facts import Commit
 from gitops.program import Access, Git, clean
 from gitops.tree import (
+    FOLDER,
     MAX_LISTING_BYTES,
     MAX_TOTAL_BYTES,
     Entry,
+    check_entries,
     manifests,
     parse_contents,
     parse_entries,
@@ -131,6 +133,15 @@ class Mirror:
         output = self._contents(entries)
         return parse_contents(entries, output)
 
+    def file(self, commit: str, path: str) -> bytes:
+        """Return the content of one file of a commit. Raises BadTree, GitFailed."""
+        _, line = self._run("ls-tree", "-z", "-l", "--full-tree", commit, "--", path)
+        entries = tuple(entry for entry in parse_entries(line) if entry.path == path)
+        check_entries(entries)
+        if not entries or entries[0].mode == FOLDER:
+            raise BadTree(f"{path} is not there as a file in commit {commit[:12]}")
+        return parse_contents(entries, self._contents(entries))[path]
+
     def _listing(self, commit: str, folder: str) -> bytes:
         if folder:
             self._check_folder(commit, folder)
@@ -148,7 +159,7 @@ class Mirror:
     def _check_folder(self, commit: str, folder: str) -> None:
         _, line = self._run("ls-tree", "-z", "-l", "--full-tree", commit, "--", folder)
         kinds = {entry.path: entry.mode for entry in parse_entries(line)}
-        if kinds.get(folder) != "040000":
+        if kinds.get(folder) != FOLDER:
             what = "is not a folder" if folder in kinds else "is not there"
             raise BadTree(f"spec.path {folder!r} {what} in commit {commit[:12]}")
 

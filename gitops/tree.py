@@ -5,16 +5,17 @@ git ls-tree -r -z -l  ->  entries, checked by these pure functions  ->  git cat-
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from gitops.errors import BadTree
+from schemas.tree import KUSTOMIZATIONS, is_manifest
 
-MANIFESTS = (".yaml", ".yml", ".json")
 MAX_LISTING_BYTES = 2**22  # some 40,000 names; a tree may name itself a million times
 MAX_FILES = 2000
 MAX_FILE_BYTES = 2**20  # as one object may have
 MAX_TOTAL_BYTES = 2**24
 
-_LINK, _SUBMODULE = "120000", "160000"
+FOLDER, _LINK, _SUBMODULE = "040000", "120000", "160000"  # modes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,17 @@ def manifests(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     found: list[Entry] = []
     for entry in entries:
         _check_place(entry)
-        if entry.path.endswith(MANIFESTS):
+        if is_manifest(entry.path) or PurePosixPath(entry.path).name in KUSTOMIZATIONS:
             found.append(entry)
     _check_amount(found)
     return tuple(sorted(found, key=lambda each: each.path))
+
+
+def check_entries(entries: Sequence[Entry]) -> None:
+    """Check entries that were asked for by name. Raises BadTree."""
+    for entry in entries:
+        _check_place(entry)
+    _check_amount(entries)
 
 
 def _check_place(entry: Entry) -> None:

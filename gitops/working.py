@@ -11,7 +11,7 @@ from pathlib import Path
 from client.errors import ClientError
 from gitops.actions import Applied, Apply, Failed, Fetch, Fetched, Job, Look, Looked, Outcome
 from gitops.applying import Applying
-from gitops.checking import told
+from gitops.checking import documents_of, told
 from gitops.credentials import access, read_secret
 from gitops.errors import SyncError
 from gitops.facts import Failure, Source, Tip
@@ -19,6 +19,7 @@ from gitops.mirror import Mirror, Wanted
 from gitops.program import Git
 from schemas.errors import InvalidManifest, SchemaError
 from schemas.keys import Keys
+from schemas.manifest import Document
 from sealing.keys import KeyPair
 from store.api import Store
 from store.errors import Deposed, Rewound, StoreError
@@ -47,7 +48,9 @@ class Worker:
         self._scratch = scratch
         self._mirrors = mirrors
         self._applying = Applying(store, keys, now)
-        self._read: dict[str, tuple[tuple[str, str], dict[str, bytes]]] = {}  # uid -> (commit, folder), files
+        self._read: dict[
+            str, tuple[tuple[str, int], tuple[Document, ...]]
+        ] = {}  # uid -> (commit, generation), documents
 
     def do(self, source: Source, job: Job, synced: str) -> Outcome:
         """Do one job. synced: the commit that was synced before, empty for none. Raises Rewound only."""
@@ -56,11 +59,11 @@ class Worker:
                 case Fetch():
                     return Fetched(self._fetch(source, synced))
                 case Apply(tip):
-                    files = self._files(source, tip.commit.id)
-                    return Applied(tip.commit, self._applying.apply(source, tip.commit.id, files))
+                    documents = self._documents(source, tip.commit.id)
+                    return Applied(tip.commit, self._applying.apply(source, tip.commit.id, documents))
                 case Look(tip):
-                    files = self._files(source, tip.commit.id)
-                    return Looked(self._applying.look(source, tip.commit.id, files))
+                    documents = self._documents(source, tip.commit.id)
+                    return Looked(self._applying.look(source, tip.commit.id, documents))
         except Rewound:
             raise
         except Deposed as error:
@@ -83,11 +86,15 @@ class Worker:
         rewritten = synced if is_new and not mirror.descends(commit, synced) else ""
         return Tip(mirror.commit(commit), rewritten)
 
-    def _files(self, source: Source, commit: str) -> dict[str, bytes]:
-        what = (commit, source.spec.folder)
+    def _documents(self, source: Source, commit: str) -> tuple[Document, ...]:
+        """Return what a commit holds; kept for the next look, as a commit never changes."""
+        what = (commit, source.generation)
         known = self._read.get(source.uid)
         if known is None or known[0] != what:
-            known = self._read[source.uid] = (what, self._mirror(source).files(*what))
+            mirror, spec = self._mirror(source), source.spec
+            variables = mirror.file(commit, spec.vars) if spec.vars else None
+            documents = documents_of(source, mirror.files(commit, spec.folder), variables)
+            known = self._read[source.uid] = (what, documents)
         return known[1]
 
     def _mirror(self, source: Source) -> Mirror:

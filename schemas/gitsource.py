@@ -122,6 +122,7 @@ class GitSourceSpec(Model):
     tag: RefName | None = None
     commit: CommitId | None = None
     path: RepositoryPath = ""
+    vars: RepositoryPath | None = None
     interval: Duration = DEFAULT_INTERVAL_S
     prune: bool = False
     self_heal: bool = False

@@ -20,6 +20,7 @@ from schemas.keys import ObjectRef
 from schemas.kinds import BY_NAME, Kind, WrittenObject
 from schemas.lines import locate
 from schemas.meta import API_VERSION, CLUSTER_NAMESPACE, check_dns_label
+from schemas.variables import Filler
 from schemas.yamltext import parse
 
 MAX_OBJECT_BYTES = 2**20  # etcd takes 1.5 MiB a request; the rest is for the envelope
@@ -48,17 +49,20 @@ class Document:
     source: str
 
 
-def load(sources: Iterable[tuple[str, bytes]], *, default_namespace: str) -> tuple[Document, ...]:
-    """Parse and check (name, content) pairs; kind List is unfolded.
+def load(
+    sources: Iterable[tuple[str, bytes]], *, default_namespace: str, filler: Filler | None = None
+) -> tuple[Document, ...]:
+    """Parse and check (name, content) pairs; kind List is unfolded. filler: puts variables in.
 
     Raises InvalidManifest with every problem found.
     """
     documents: list[Document] = []
     problems: list[Problem] = []
+    broken: list[Problem] = []
     kept = tuple(sources)
     for source, content in kept:
         try:
-            for place, raw in parse(source, content):
+            for place, raw in parse(source, content, filler):
                 for item_place, item in _unfold_list(place, raw):
                     match check_object(item, item_place, default_namespace):
                         case Document() as document:
@@ -66,8 +70,10 @@ def load(sources: Iterable[tuple[str, bytes]], *, default_namespace: str) -> tup
                         case found:
                             problems.extend(found)
         except InvalidManifest as error:
-            problems.extend(error.problems)
-    problems.extend(_duplicates(documents))
+            broken.extend(error.problems)
+    if filler is not None and filler.problems:  # what else is wrong with documents may come from them
+        raise InvalidManifest((*broken, *filler.problems))
+    problems = [*broken, *problems, *_duplicates(documents)]
     if problems:
         raise InvalidManifest(locate(problems, dict(kept)))
     return tuple(documents)

@@ -5,7 +5,7 @@ JSON. What is an object and what is right about it, is `schemas.manifest`'s.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import yaml
@@ -27,12 +27,49 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
+class _Resolver(yaml.resolver.Resolver):
+    """Says of what type a plain scalar is, as the loader does."""
+
+
+_Resolver.yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+_RESOLVER = _Resolver()
+
+
 def _fail(source: str, message: str) -> InvalidManifest:
     return InvalidManifest((Problem(source, "", "", message),))
 
 
-def parse(source: str, content: bytes) -> Iterator[tuple[str, object]]:
-    """Yield (file:line, value) of each document that is not empty. Raises InvalidManifest."""
+def parse(
+    source: str, content: bytes, fill: "Callable[[str, yaml.Node], None] | None" = None
+) -> Iterator[tuple[str, object]]:
+    """Yield (file:line, value) of each document that is not empty. Raises InvalidManifest.
+
+    fill: changes the scalars of a document, before values are made of them; see `schemas.variables`.
+    """
+    for place, node, loader in _checked_nodes(source, content):
+        if fill is not None:
+            fill(source, node)
+        try:
+            value = _value_of(node, loader)
+        except (yaml.YAMLError, ValueError) as error:
+            raise _invalid(source, error) from None
+        if value is not None:
+            yield place, value
+
+
+def nodes_of(source: str, content: bytes) -> Iterator[tuple[str, yaml.Node]]:
+    """Yield (file:line, node) of each document, checked like those of manifests. Raises InvalidManifest."""
+    return ((place, node) for place, node, _ in _checked_nodes(source, content))
+
+
+def type_of(text: str) -> str:
+    """Return the tag that a text without quotes gets: of a number, a truth value, null, or text."""
+    resolve: Any = _RESOLVER.resolve  # untyped in PyYAML
+    return str(resolve(yaml.ScalarNode, text, (True, False)))
+
+
+def _checked_nodes(source: str, content: bytes) -> Iterator[tuple[str, yaml.Node, Any]]:
+    """Yield (file:line, node, its loader) of each document."""
     if len(content) > MAX_FILE_BYTES:
         raise _fail(source, f"is {len(content)} bytes; a manifest file may have {MAX_FILE_BYTES}")
     try:
@@ -46,19 +83,21 @@ def parse(source: str, content: bytes) -> Iterator[tuple[str, object]]:
             node = loader.get_node()
             place = f"{source}:{node.start_mark.line + 1}"
             _check_nodes(place, node)
-            value = _value_of(node, loader)
-            if value is not None:
-                yield place, value
+            yield place, node, loader
     except InvalidManifest:
         raise
     except RecursionError:
         raise _fail(source, "is nested too deeply") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        raise _fail(source + line, f"is not valid YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise _fail(source, f"is not valid YAML: {error}") from None
+        raise _invalid(source, error) from None
+
+
+def _invalid(source: str, error: Exception) -> InvalidManifest:
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return _fail(source, f"is not valid YAML: {error}")
+    mark = error.problem_mark or error.context_mark
+    line = f":{mark.line + 1}" if mark else ""
+    return _fail(source + line, f"is not valid YAML: {error.problem or error.context}")
 
 
 _INDICATORS = re.compile(r"^[ \t?:-]*", re.MULTILINE)

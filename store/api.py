@@ -27,12 +27,16 @@ class KeyValue:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """A condition of a transaction on one key; a missing key has version, create and mod revision 0."""
+    """A condition of a transaction on one key; a missing key has version, create and mod revision 0.
+
+    is_prefix: it must hold for every key that starts with `key`; where there is none, as for a missing key.
+    """
 
     key: str
     target: Literal["version", "create", "mod", "value", "lease"]
     op: Literal["=", "!=", "<", ">"]
     value: int | bytes
+    is_prefix: bool = False
 
 
 def absent(key: str) -> Compare:
@@ -43,6 +47,11 @@ def absent(key: str) -> Compare:
 def unchanged(key: str, mod_revision: int) -> Compare:
     """The key was last written at `mod_revision` (0: it does not exist)."""
     return Compare(key, "mod", "=", mod_revision)
+
+
+def untouched_since(prefix: str, revision: int) -> Compare:
+    """No key that starts with `prefix` was written after `revision`. One that was deleted since is not seen."""
+    return Compare(prefix, "mod", "<", revision + 1, is_prefix=True)
 
 
 def created_at(key: str, create_revision: int) -> Compare:

@@ -57,7 +57,7 @@ Outcome = Applied | Conflict | FencedOff | Unknown
 class _Item:
     """A write with what is asked of it more than once."""
 
-    __slots__ = ("asked", "deletes", "nested", "size_bytes", "width", "write", "written")
+    __slots__ = ("asked", "deletes", "nested", "ranges", "size_bytes", "width", "write", "written")
 
     def __init__(self, write: Write) -> None:
         flat = tuple(_flat(write.ops))
@@ -68,6 +68,7 @@ class _Item:
         self.written = {op.key for op in flat}
         self.asked = self.written.union([compare.key for compare in write.compares])
         self.deletes = [op for op in flat if isinstance(op, Delete) and op.is_prefix]
+        self.ranges = [compare.key for compare in write.compares if compare.is_prefix]
 
 
 @dataclass(slots=True)
@@ -107,6 +108,7 @@ class _Chunk:
             not item.asked.isdisjoint(self.touched)
             or any(limits.covers(delete, key) for delete in self.deletes for key in item.asked)
             or any(limits.covers(delete, key) for delete in item.deletes for key in self.touched)
+            or any(key.startswith(prefix) for prefix in item.ranges for key in self.touched)
         )
 
     def sealed(self, fence: Fence | None) -> tuple[tuple[Write, ...], Txn]:

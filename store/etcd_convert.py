@@ -85,8 +85,9 @@ def lease_ids(txn: Txn) -> set[int]:
 
 def _compare_to_pb(compare: Compare) -> Message:
     target, field = _TARGETS[compare.target]
+    start, end = range_of(compare.key) if compare.is_prefix else (compare.key.encode(), b"")
     return pb.Compare(
-        key=compare.key.encode(), target=target, result=_RESULTS[compare.op], **{field: compare.value}
+        key=start, range_end=end, target=target, result=_RESULTS[compare.op], **{field: compare.value}
     )
 
 

@@ -27,7 +27,8 @@ def size_bytes(op: Op | Compare) -> int:
         return OP_BYTES + sum(map(size_bytes, parts))
     key_bytes = len(op.key) if op.key.isascii() else len(op.key.encode())
     if isinstance(op, Compare):
-        return COMPARE_BYTES + key_bytes + (len(op.value) if isinstance(op.value, bytes) else 0)
+        ends = 2 if op.is_prefix else 1
+        return COMPARE_BYTES + ends * key_bytes + (len(op.value) if isinstance(op.value, bytes) else 0)
     return OP_BYTES + (key_bytes + len(op.value) if isinstance(op, Put) else 2 * key_bytes)
 
 

@@ -114,7 +114,14 @@ class Mvcc:
         return _Branch(succeeded, tuple(self._choose(op) if isinstance(op, Txn) else op for op in ops))
 
     def _holds(self, compare: Compare) -> bool:
-        kv = self._present.get(compare.key)
+        """A range of which no key is there is compared as one missing key, as in etcd's `applyCompares`."""
+        if not compare.is_prefix:
+            return self._holds_for(compare, self._present.get(compare.key))
+        found = [self._present[key] for key in self._index.under(compare.key)]
+        return all(self._holds_for(compare, kv) for kv in found or (None,))
+
+    @staticmethod
+    def _holds_for(compare: Compare, kv: KeyValue | None) -> bool:
         match compare.target:
             case "version":
                 found: int | bytes = kv.version if kv else 0

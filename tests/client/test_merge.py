@@ -79,15 +79,15 @@ def test_top_level_fields_of_others_survive(live: Any, last: Any, desired: Any) 
 
 @given(old=objects, new=objects)
 def test_paths_are_changed_exactly_when_values_differ(old: Any, new: Any) -> None:
-    assert bool(list(changed_paths(old, new))) == (_typed(old) != _typed(new))
+    assert bool(list(changed_paths(old, new))) == (typed(old) != typed(new))
 
 
-def _typed(value: Any) -> Any:
+def typed(value: Any) -> Any:
     """1 and True are equal in Python and different in JSON."""
     if isinstance(value, dict):
-        return {key: _typed(inner) for key, inner in value.items()}
+        return {key: typed(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_typed(inner) for inner in value]
+        return [typed(inner) for inner in value]
     return (type(value).__name__, value)
 
 

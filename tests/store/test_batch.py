@@ -5,7 +5,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store import limits
-from store.api import MAX_REQUEST_BYTES, MAX_TXN_OPS, Compare, Delete, Get, Put, Txn, absent, unchanged
+from store.api import (
+    MAX_REQUEST_BYTES,
+    MAX_TXN_OPS,
+    Compare,
+    Delete,
+    Get,
+    Put,
+    Txn,
+    absent,
+    unchanged,
+    untouched_since,
+)
 from store.batch import Applied, Conflict, FencedOff, Outcome, Unknown, Write, chunks, send
 from store.errors import OutcomeUnknown, RequestTooLarge, Rewound, Unavailable
 from store.fence import Fence
@@ -162,3 +173,9 @@ def test_chunks_stay_within_the_limits_and_lose_nothing(writes: list[Write]) -> 
         assert limits.width(txn) <= MAX_TXN_OPS
         assert len(txn.success) == len(inside)
         assert limits.size_bytes(txn) <= MAX_REQUEST_BYTES or len(inside) == 1
+
+
+def test_write_that_asks_about_a_range_comes_after_what_was_written_into_it(store: FaultyStore) -> None:
+    asking = Write("asks", (untouched_since("/w/", 1),), (Put("/seen", b"v"),))
+    outcomes = send(store, NO_FENCE, [make_write(1), asking, make_write(2)])
+    assert [type(outcome) for outcome in outcomes] == [Applied, Conflict, Applied]

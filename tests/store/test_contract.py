@@ -18,6 +18,7 @@ from store.api import (
     absent,
     created_at,
     unchanged,
+    untouched_since,
 )
 from store.errors import Compacted, InvalidRequest, LeaseExpired, RequestTooLarge, WatchLost
 from tests.store.harness import Bell, Harness, events_of
@@ -175,6 +176,26 @@ class TestTransactions:
     def test_a_get_sees_what_came_before_it(self, store: Store, prefix: str) -> None:
         result = store.txn(Txn((), (Put(prefix + "a", b"1"), Get(prefix + "a"))))
         assert result.results[1] == KeyValue(prefix + "a", b"1", result.revision, result.revision, 1)
+
+    @pytest.mark.parametrize("is_nested", [False, True])
+    def test_a_comparison_of_a_prefix_must_hold_for_every_key(
+        self, store: Store, prefix: str, is_nested: bool
+    ) -> None:
+        def holds(compare: Compare) -> bool:
+            asked = Txn((compare,))
+            (inner,) = store.txn(Txn((), (asked,))).results if is_nested else (store.txn(asked),)
+            assert isinstance(inner, TxnResult)
+            return inner.succeeded
+
+        put(store, prefix + "a/1")
+        revision = store.get(prefix).revision
+        assert holds(untouched_since(prefix + "a/", revision))
+        assert holds(untouched_since(prefix + "nothing/", revision))
+        assert not holds(untouched_since(prefix + "a/", revision - 1))
+        put(store, prefix + "a/2")
+        put(store, prefix + "ab")
+        assert not holds(untouched_since(prefix + "a/", revision))
+        assert holds(untouched_since(prefix + "a/1", revision))
 
     def test_delete_counts_keys(self, store: Store, prefix: str) -> None:
         for name in ("a/1", "a/2", "b"):
