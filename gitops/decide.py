@@ -38,11 +38,11 @@ def decide(
         return Answer(wish)
     if source.spec.suspend:
         return Rest(float("inf"))
-    if wish is not None and not is_served:
+    if known.generation != source.generation or (wish is not None and not is_served):
         return Fetch()
     if known.failures and now < known.failed_at + backoff_s(known.failures):
         return Rest(known.failed_at + backoff_s(known.failures))
-    if known.tip is None or known.generation != source.generation or now >= _fetch_due(source, known):
+    if known.tip is None or now >= _fetch_due(source, known):
         return Fetch()
     return _after_fetch(source, status, known, wish, now)
 
@@ -53,7 +53,9 @@ def _after_fetch(
     """Decide with what the repository has."""
     tip = known.tip
     assert tip is not None
-    if not is_synced(source, status, tip) or (wish and wish.heal and known.applied_at < known.begun_at):
+    if not is_synced(source, status, known, tip) or (
+        wish and wish.heal and known.applied_at < known.begun_at
+    ):
         return Apply(tip)
     if now >= look_due(source, known):
         return Look(tip)
@@ -69,8 +71,10 @@ def _after_fetch(
     return Rest(min(_fetch_due(source, known), look_due(source, known)))
 
 
-def is_synced(source: Source, status: GitSourceStatus | None, tip: Tip) -> bool:
-    """Say whether this commit was applied, for this very form of the source."""
+def is_synced(source: Source, status: GitSourceStatus | None, known: Known, tip: Tip) -> bool:
+    """Say whether this commit was applied, for this very form of the source: by this leader, or as the status says."""
+    if known.just_applied is not None and known.just_applied.id == tip.commit.id:
+        return True
     return (
         status is not None
         and status.uid == source.uid

@@ -192,14 +192,14 @@ class Syncer:
         self._act(care, now)
 
     def _take(self, care: _Care, outcome: Outcome, now: float) -> None:
+        before = care.known.failure
         care.known = learn(care.known, care.source, outcome, now)
         care.rest_until = 0.0
         if isinstance(outcome, Failed):
             self.is_over = outcome.is_over
-            log.warning(
-                "sync failed source=%s reason=%s error=%s",
-                care.source.name, outcome.failure.reason, outcome.failure.message,
-            )  # fmt: skip
+            if outcome.failure != before:
+                reason, message = outcome.failure.reason, outcome.failure.message
+                log.warning("sync failed source=%s reason=%s error=%s", care.source.name, reason, message)
 
     def _is_resting(self, care: _Care) -> bool:
         """Say whether nothing came up since it was decided to rest."""
