@@ -63,12 +63,18 @@ def controller(
             help="How long tasks with placement: optimal wait for the optimiser, such as 5s; 0: it is not asked."
         ),
     ] = "5s",
+    state_dir: Annotated[
+        str,
+        typer.Option(help="Keeps copies of repositories of gitsources; unless given, a temporary folder."),
+    ] = "",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the controller until SIGTERM. Several may run: one leads, the others stand by."""
     settings = session_of(context).settings
     start_logging(log_level)
-    from controller.main import ControllerOptions, FinishedPolicy, run_controller
+    from controller.main import Beside, ControllerOptions, FinishedPolicy, run_controller
+    from gitops.companion import GitOps
+    from gitops.webhook import hook
     from store.serving import ServerTls
 
     options = ControllerOptions(
@@ -90,7 +96,8 @@ def controller(
         history_bytes=parse_size(history_size),
         packing_budget_s=parse_budget(packing_budget),
     )
-    raise typer.Exit(run_controller(options))
+    git = GitOps(Path(state_dir).absolute() / "git" if state_dir else None)
+    raise typer.Exit(run_controller(options, Beside((git,), hook)))
 
 
 def parse_ttl(text: str) -> float:

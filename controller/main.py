@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from controller.companions import Beside
 from controller.errors import CannotStart
 from controller.history.archive import DEFAULT_SIZE_BYTES, MIN_SIZE_BYTES, Archive, FileLock
 from controller.history.keeper import Keeper
@@ -30,7 +31,7 @@ from store.errors import CannotServe, PermissionDenied, Rewound, ServerTooOld, S
 from store.loop import Supervisor, calm_collector, steady_clock
 from store.serving import PLAIN, ServerTls, api_address, bind_socket, primary_address
 
-__all__ = ["MIN_HISTORY_BYTES", "ControllerOptions", "FinishedPolicy", "run_controller"]
+__all__ = ["MIN_HISTORY_BYTES", "Beside", "ControllerOptions", "FinishedPolicy", "run_controller"]
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +72,12 @@ class ControllerOptions:
     packing_budget_s: float = 5.0
 
 
-def run_controller(options: ControllerOptions) -> int:
-    """Run until SIGTERM or SIGINT; return the exit code. Errors that a person must mend print one line."""
+def run_controller(options: ControllerOptions, beside: Beside | None = None) -> int:
+    """Run until SIGTERM or SIGINT; return the exit code. Errors that a person must mend print one line.
+
+    beside: what else this process does while it leads.
+    """
+    beside = beside or Beside()
     stopping = threading.Event()
     calm_collector()
     try:
@@ -86,11 +91,11 @@ def run_controller(options: ControllerOptions) -> int:
         return _fail(str(error))
     with _signals(stopping):
         current: list[Controller] = []
-        server = ApiServer(listener, lambda: current[-1], options.tls)
+        server = ApiServer(listener, lambda: current[-1], options.tls, beside.hook)
         address = api_address(listener, options.address or primary_address(), options.tls)
         try:
             with history_of(options) as history:
-                return _run_lives(options, key_pair, address, stopping, current, server, history)
+                return _run_lives(options, key_pair, address, stopping, current, server, history, beside)
         except (CannotStart, ServerTooOld, PermissionDenied, OSError) as error:
             return _fail(str(error))
         finally:
@@ -107,13 +112,14 @@ def _run_lives(
     current: list[Controller],
     server: ApiServer,
     history: Keeper | None,
+    beside: Beside,
 ) -> int:
     """Run one controller after another: each rewind of history ends one, and the next begins afresh."""
     saw_rewind = False
     while not stopping.is_set():
         store = open_store(options)
         try:
-            life = _Life(store, options, key_pair, address, saw_rewind, history)
+            life = _Life(store, options, key_pair, address, saw_rewind, history, beside)
             current[:] = [life.controller]
             if not server.started:
                 server.start()
@@ -174,6 +180,7 @@ class _Life:
         address: str,
         saw_rewind: bool,
         history: Keeper | None,
+        beside: Beside,
     ) -> None:
         self._clock = steady_clock()
         self._supervisor = Supervisor(self._clock)
@@ -199,11 +206,14 @@ class _Life:
             wake_core=wakes["core"].set,
             packer=self._packer,
             history=history,
+            starters=beside.starters,
         )
         for actor in self.controller.actors:
             wake = wakes.setdefault(actor.name, threading.Event())
             self._supervisor.add(actor, wake)
         self.controller.writer.wake = wakes["writer"].set
+        if beside.starters:
+            self.controller.companions.wake = wakes[self.controller.companions.name].set
 
     def run(self, stopping: threading.Event) -> bool:
         """Run until `stopping`; return True if history was rewound. Other errors are raised."""
@@ -212,6 +222,8 @@ class _Life:
             pass
         lingering = self._supervisor.stop()
         self._packer.close()
+        if self.controller.companions.name not in lingering:
+            self.controller.companions.close()
         if lingering:  # a call to the store hangs; its thread still owns what resigning would touch
             log.warning("not resigned, the lease will expire; still busy=%s", ",".join(lingering))
         else:

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from controller import readapi
+from controller import hooks, readapi
+from controller.companions import Hook
 from controller.manager import Controller
 from store.serving import PLAIN, ServerTls, is_open
 
@@ -53,10 +54,13 @@ def metrics_text(controller: Controller) -> str:
     return "\n".join(lines) + "\n"
 
 
-def application(controller: Callable[[], Controller], refusal: str = "") -> "Starlette":
+def application(
+    controller: Callable[[], Controller], refusal: str = "", hook: Hook | None = None
+) -> "Starlette":
     """Return the web application.
 
     controller: gives the current one, which changes after a rewind. refusal: why no question is answered, if none is.
+    hook: what a webhook asks for; None: there is none.
     """
     from starlette.applications import Starlette
     from starlette.responses import JSONResponse, PlainTextResponse
@@ -79,14 +83,19 @@ def application(controller: Callable[[], Controller], refusal: str = "") -> "Sta
         return PlainTextResponse(metrics_text(controller()))
 
     own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
-    return Starlette(routes=[*own, *readapi.routes(controller, refusal)])
+    hooked = hooks.routes(controller, hook) if hook is not None else []
+    return Starlette(routes=[*own, *readapi.routes(controller, refusal), *hooked])
 
 
 class ApiServer:
     """Runs the application until `stop`."""
 
     def __init__(
-        self, listener: socket.socket, controller: Callable[[], Controller], tls: ServerTls = PLAIN
+        self,
+        listener: socket.socket,
+        controller: Callable[[], Controller],
+        tls: ServerTls = PLAIN,
+        hook: Hook | None = None,
     ) -> None:
         import uvicorn
 
@@ -94,7 +103,7 @@ class ApiServer:
         if refusal:
             log.warning("serving no answers, only health and metrics reason=%s", refusal)
         config = uvicorn.Config(
-            application(controller, refusal),
+            application(controller, refusal, hook),
             log_level="warning",
             lifespan="off",
             access_log=False,
