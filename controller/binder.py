@@ -18,7 +18,7 @@ from controller.writes import Bind, bind_write
 from schemas.binding import Binding
 from schemas.cluster import AccessToken
 from schemas.gang import GangPlace
-from schemas.keys import Keys, ObjectRef
+from schemas.keys import Keys, ObjectRef, cluster_ref
 from schemas.meta import Condition, set_condition
 from schemas.state import TaskState
 from schemas.status import Decision, TaskStatus
@@ -67,6 +67,14 @@ class Binder:
             return ""
         key = self._keys.access(ref.namespace)
         return f"the access token at {key} can't be read; remove that key, and a new one is made"
+
+    def make_tokens(self) -> None:
+        """Give each namespace its token, as questions about objects are asked with it, also where nothing runs."""
+        for name in self._view.namespaces():
+            policy = self._view.policies.get(cluster_ref("namespaces", name))
+            is_going = policy is not None and policy.delete is not None
+            if not is_going and not self._inputs.access_hash(name):
+                self._make_token(name)
 
     def _make_token(self, namespace: str) -> None:
         ref = ObjectRef("access", namespace, "token")

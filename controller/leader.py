@@ -153,6 +153,7 @@ class Term:
             public_key=key_pair.public if key_pair else None,
         )
         self._policy_is_new = False
+        self._namespaces_are_new = True
         self._cycle_at = 0.0
         self._has_looked = False  # at every object once, so that what waits is known and can be put in order
         self.fenced_off = False
@@ -198,6 +199,7 @@ class Term:
                 self._release_policies()
             elif ref.plural in ("namespaces", "queues", "priorityclasses"):
                 self._policy_is_new = True
+                self._namespaces_are_new = self._namespaces_are_new or ref.plural == "namespaces"
         if change.key == self._keys.cluster:
             self._incarnation_changed(now)
 
@@ -285,6 +287,9 @@ class Term:
     def _work(self, now: float) -> float | None:
         if self._policy_is_new:
             self._policy_changed()
+        if self._namespaces_are_new:
+            self._namespaces_are_new = False
+            self._binder.make_tokens()
         moved = self._evicting.step(now, self._outbox.ledger.is_busy, self._outbox.note)
         for ref in moved:
             self._queue.add(ref)

@@ -917,3 +917,16 @@ def test_rewound_history_is_noticed_by_events_too() -> None:
     with pytest.raises(Rewound):
         recorder.flush(10.0)
     assert len(recorder.flush(20.0)) == 1
+
+
+def test_each_namespace_has_a_token_also_where_nothing_runs(world: Cluster) -> None:
+    world.settle()
+    assert world.store.get(world.keys.access("default")).kv is not None
+    metadata = {"name": "team", "uid": "u-team"}
+    team = {"apiVersion": "berth/v1", "kind": "Namespace", "metadata": metadata, "spec": {}}
+    world.put(world.keys.spec(cluster_ref("namespaces", "team")), team)
+    world.settle()
+    made = world.store.get(world.keys.access("team")).kv
+    assert made is not None
+    world.settle()
+    assert world.store.get(world.keys.access("team")).kv == made
