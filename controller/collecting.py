@@ -7,7 +7,13 @@ The order is kept change by change, so that a look costs what goes, not what is 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 
-from controller.reconcilers.collection import Finished, FinishedPolicy, decide, finished_at
+from controller.reconcilers.collection import (
+    ENDED_BY_ITSELF,
+    Finished,
+    FinishedPolicy,
+    decide,
+    finished_at,
+)
 from controller.records import TaskRecord
 from controller.view import View
 from schemas.keys import ObjectRef
@@ -88,12 +94,19 @@ class Collecting:
 
     def _finished_at(self, ref: ObjectRef) -> float | None:
         record = self._view.tasks.get(ref)
-        if record is None or not _is_bare(record) or self._view.is_frozen(record):
+        if record is None or not _has_ended_by_itself(record):
+            return None
+        if not _is_bare(record) or self._view.is_frozen(record):
             return None
         if not isinstance(record.spec, Versioned) or not isinstance(record.status, Versioned):
             return None
         bindings = [(each.value.desired, _has_ended(record, site)) for site, each in record.bindings.items()]
         return finished_at(record.spec, record.status.value, bindings)
+
+
+def _has_ended_by_itself(record: TaskRecord) -> bool:
+    """Say whether its status says so, which most do not: then nothing else needs a look."""
+    return isinstance(record.status, Versioned) and record.status.value.state in ENDED_BY_ITSELF
 
 
 def _is_bare(record: TaskRecord) -> bool:

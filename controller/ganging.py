@@ -67,8 +67,10 @@ class Ganging:
             self._counts[after] = self._counts.get(after, 0) + 1
 
     def _regroup(self, ref: ObjectRef, record: TaskRecord | None) -> set[ObjectRef]:
-        before = self._attempts.pop(ref, frozenset())
-        after = frozenset(binding.gang.uid for binding in _held_of(record) if binding.gang is not None)
+        held = [binding.gang.uid for binding in _held_of(record) if binding.gang is not None]
+        if not held and ref not in self._attempts:
+            return set()
+        before, after = self._attempts.pop(ref, frozenset()), frozenset(held)
         for uid in before - after:
             self._members[uid].discard(ref)
             if not self._members[uid]:
