@@ -21,6 +21,7 @@ from client.client import Client
 from client.connect import Settings
 from schemas.keys import task_ref
 from tests.cli.helpers import LentClient
+from tests.cli.test_answers import bind
 from tests.client.helpers import KEYS, World, make_object, make_task
 
 FOLDER = Path(__file__).parent / "golden"
@@ -164,6 +165,25 @@ def _add_tasks(world: GoldenWorld) -> None:
     world.add_task("new")
 
 
+def build_packing_world() -> World:
+    """Four nodes with a few tasks each, of which some may not be moved."""
+    world = GoldenWorld()
+    world.put(KEYS.cluster, {"kind": "Cluster", "clusterUid": UID.format(0), "incarnation": 1})
+    for number in range(1, 5):
+        world.add_node(f"n{number}", allocatable={"cpu": "4", "memory": "8Gi"})
+    _stand(world, "api", "n1", "2", rebalance="never")
+    _stand(world, "batch", "n2", "1", restartPolicy="Never")
+    _stand(world, "web", "n3", "1")
+    return world
+
+
+def _stand(world: GoldenWorld, name: str, node: str, cpu: str, **spec: Any) -> None:
+    made = make_task(name, **spec)
+    made["spec"]["containers"][0]["resources"] = {"requests": {"cpu": cpu}}
+    world.store_object(made, "default")
+    bind(world, name, node, cpu)
+
+
 TABLES = [
     "get tasks", "get tasks -o wide", "get tasks -A", "get tasks --no-headers", "get tasks -o name",
     "get tasks -l app=web --show-labels -L app", "get tasks --sort-by .status.state -o name",
@@ -235,6 +255,10 @@ ANSWERS = [
     "why denied", "why done", "why nope", "why node/n1", "why new -o yaml", "shares", "shares -o yaml",
     "plan -f /nonexistent/file.yaml", "drain n1 --plan", "apply", "apply --plan /nonexistent/plan.json",
 ]  # fmt: skip
+PACKING = [
+    "rebalance", "rebalance --max-moves 1", "rebalance --min-gain 2", "rebalance --aim balance", "rebalance --apply",
+    "rebalance --plan --apply", "rebalance --budget 2h", "consolidate --plan", "plan -f manifests/demo --optimal",
+]  # fmt: skip
 SESSIONS: dict[str, list[str]] = {
     "tables": TABLES,
     "data": DATA,
@@ -244,13 +268,18 @@ SESSIONS: dict[str, list[str]] = {
     "errors": ERRORS,
     "explain": EXPLAIN,
     "answers": ANSWERS,
+    "packing": PACKING,
     "help": ["--help", *(f"{verb} --help" for verb in sorted(VERBS))],
 }
 
 
+WORLDS: dict[str, Callable[[], World]] = {"packing": build_packing_world}
+"""Sessions at another cluster."""
+
+
 def render(name: str) -> str:
     """Return the text of one file: every command with its output; what is not data is marked with `! `."""
-    world = build_world()
+    world = WORLDS.get(name, build_world)()
     with _terminal():
         return "\n".join(_render_one(world, command) for command in SESSIONS[name])
 
@@ -280,7 +309,8 @@ def _run(world: World, arguments: list[str]) -> tuple[int, str, str]:
 
 def _text(stream: io.TextIOWrapper) -> str:
     stream.seek(0)
-    return re.sub(r"[ \t]+$", "", stream.read(), flags=re.MULTILINE)
+    text = re.sub(r"[ \t]+$", "", stream.read(), flags=re.MULTILINE)
+    return re.sub(r"\(\d+\.\d\ds, ", "(0.00s, ", text)  # how long was searched
 
 
 @contextmanager
