@@ -14,6 +14,7 @@ VERDICTS = {
     "Unsolved": "nothing was found in time",
     "Refused": "what was found is not possible task by task, so that the scheduler's stands",
     "Nothing": "there is nothing to pack",
+    "NotWorthIt": "what is better gains less than was asked for",
 }
 HEADER = ("PACKING", "NODES USED", "PLACED", "WAITING", "WORK")
 

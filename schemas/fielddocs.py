@@ -37,7 +37,7 @@ FIELD_DOCS: dict[str, dict[str, str]] = {
         "maxPerNode": "At most so many tasks of the same owner, else with the same labels, on a node.",
         "distinct": "At most so many tasks of the same owner at each value of a label of nodes.",
         "gang": "All or nothing: no task starts before enough of them have a place.",
-        "placement": "How a node is chosen among those that fit; default: that of its queue.",
+        "placement": "How its node is chosen; optimal: together with all that wait. Default: that of its queue.",
         "rebalance": "Whether it may be moved only to make better use of the nodes.",
         "preemptionPolicy": "Never: it waits, and makes no other task leave. Default: that of its priority class.",
         "priority": "Higher goes first; default: that of its priority class, else 0. A namespace has a ceiling.",

@@ -17,4 +17,5 @@ KIND_DOCS: dict[str, str] = {
     "DaemonSet": "Keeps one task on each node, or on each that is selected.",
     "Job": "Runs tasks until enough of them have succeeded.",
     "CronJob": "Makes a job again and again, by a schedule.",
+    "GitSource": "A folder of a git repository that the leader keeps a part of the cluster like.",
 }

@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.docker import given_engine, left_behind
 from tools.docker_http import berth_containers
+
+# How quick an example is says something of the machine, and nothing of the code.
+settings.register_profile("berth", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("berth")
 
 TESTS = Path(__file__).parent
 BEFORE = pytest.StashKey[set[str]]()  # the containers that were there before us

@@ -2,7 +2,8 @@
 
     pack(snapshot, policy, now, seed, limits) -> Packing
 
-    what the scheduler does by itself      schedule; also where the search begins
+    what the scheduler does by itself      schedule; or with the largest first: there the search begins
+    where nodes are equal                  packing_patterns
     one program a tier, then the nodes     packing_model, packing_company, program
     what comes of it is put to the filters proposal.follow
     and kept only if it is better          proposal.Worth
@@ -13,9 +14,9 @@ always give way to two tiny ones. No queue gets less of any tier than the schedu
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from controller.scheduler.packing_model import (
     open_rows,
     rooms,
 )
+from controller.scheduler.packing_patterns import by_patterns, suits
 from controller.scheduler.program import Limits, Solved, gap, minimise, shared, total
 from controller.scheduler.proposal import (
     Tiers,
@@ -48,6 +50,8 @@ from controller.scheduler.proposal import (
 from controller.scheduler.schedule import Decisions, Placed, Policy, schedule
 from controller.scheduler.snapshot import Snapshot, TaskView
 from controller.scheduler.work import Work
+
+PATTERNS_SHARE = 0.7  # of the time that is left; then the program node by node goes on from there
 
 Verdict = Literal["Optimal", "Feasible", "TooLarge", "Unsolved", "Refused", "Nothing"]
 """Optimal: proved. Feasible: the best that was found. TooLarge: not tried. Refused: the filters said no."""
@@ -95,27 +99,25 @@ def pack(snapshot: Snapshot, policy: Policy, now: float, seed: int, limits: Limi
     """Return the best placements of the waiting tasks that are found within the limits."""
     decisions, tiers = schedule(snapshot, policy, now, seed), tiers_of(snapshot, now)
     own = worth_of(snapshot, decisions.placed, tiers)
-    task = _Task(snapshot, decisions, tiers)
+    placed, worth = _largest_first(snapshot, policy, now, seed, tiers, decisions)
+    known = _Known(snapshot, decisions, own, placed, worth)
+    task = _Task(snapshot, decisions, placed, tiers)
     if not task.items:
-        return Packing("Nothing", decisions.placed, False, own, own, bound=own.nodes_used, work_bound=0.0)
+        return known.packing("Nothing", bound=own.nodes_used, work_bound=0.0)
     if task.columns > MAX_COLUMNS:
-        bound = counted_bound(snapshot, decisions.placed)
-        return Packing("TooLarge", decisions.placed, False, own, own, bound=bound, columns=task.columns)
+        return known.packing("TooLarge", columns=task.columns)
     model = task.model()
-    search = _search(model, tiers, task.counts, limits)
+    search = _search(model, task, tiers, limits)
     found = follow(snapshot, task.nodes_of(model.counts_in(search.values)), task.kept)
     worth = worth_of(snapshot, found.placed, tiers)
-    is_better = worth.is_better_than(own)
     verdict: Verdict = search.verdict
-    if found.refused and not is_better:
+    if worth.is_better_than(known.worth):
+        known = replace(known, placed=found.placed, worth=worth)
+    elif found.refused and worth != known.worth:
         verdict = "Refused"
-    return Packing(
+    return known.packing(
         verdict,
-        found.placed if is_better else decisions.placed,
-        is_better,
-        own,
-        worth if is_better else own,
-        bound=min(task.used + search.bound, (worth if is_better else own).nodes_used),
+        bound=task.used + search.bound,
         work_bound=search.work_bound,
         seconds=search.seconds,
         searched=search.searched,
@@ -124,29 +126,69 @@ def pack(snapshot: Snapshot, policy: Policy, now: float, seed: int, limits: Limi
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The best placements that are known so far, beside the scheduler's own."""
+
+    snapshot: Snapshot
+    decisions: Decisions
+    own: Worth
+    placed: tuple[Placed, ...]
+    worth: Worth
+
+    def packing(self, verdict: Verdict, *, bound: float = 0.0, **more: Any) -> Packing:
+        """Return it as an answer. Where everybody is placed, no packing uses less than counting amounts says."""
+        if len(self.placed) == len(self.snapshot.pending):
+            bound = max(bound, counted_bound(self.snapshot, self.placed))
+        is_better = self.worth.is_better_than(self.own)
+        bound = min(bound, self.worth.nodes_used)
+        return Packing(verdict, self.placed, is_better, self.own, self.worth, bound=bound, **more)
+
+
+def _largest_first(
+    snapshot: Snapshot, policy: Policy, now: float, seed: int, tiers: Tiers, decisions: Decisions
+) -> tuple[tuple[Placed, ...], Worth]:
+    """Return what the scheduler would place if the largest had come first, or what it does place if that is no worse.
+
+    Best fit by decreasing size needs fewer nodes than in the order of arrival, and costs no search. Source: Johnson,
+    Near-optimal bin packing algorithms (1973).
+    """
+    capacity, own = snapshot.fleet.capacity(), worth_of(snapshot, decisions.placed, tiers)
+    sizes = {task.uid: work_of(task, capacity) for task in snapshot.pending}
+    ordered = sorted(snapshot.pending, key=lambda task: (tiers.of[task.uid], -sizes[task.uid], task.age))
+    pending = tuple(replace(task, age=number) for number, task in enumerate(ordered))
+    trial = schedule(replace(snapshot, pending=pending), policy, now, seed)
+    found = follow(snapshot, {each.task.uid: each.node for each in trial.placed}, kept_nodes(decisions))
+    worth = worth_of(snapshot, found.placed, tiers)
+    return (found.placed, worth) if worth.is_better_than(own) else (decisions.placed, own)
+
+
 # What there is to place
 
 
 class _Task:
-    """The waiting tasks in groups, and what the scheduler does with them, in the words of the model."""
+    """The waiting tasks in groups, and placements of them to begin with, in the words of the model."""
 
-    def __init__(self, snapshot: Snapshot, decisions: Decisions, tiers: Tiers) -> None:
+    def __init__(
+        self, snapshot: Snapshot, decisions: Decisions, placed: Sequence[Placed], tiers: Tiers
+    ) -> None:
         self._snapshot = snapshot
         self.work = work_with_promises(snapshot, {})
-        self._own = {each.task.uid: each.taken.row for each in decisions.placed}
-        self._all_placed = len(decisions.placed) == len(snapshot.pending)
+        self._own = {each.task.uid: each.taken.row for each in placed}
+        self._all_placed = len(placed) == len(snapshot.pending)
         used = used_rows(snapshot.fleet) | {
             row
             for name in snapshot.nominated.values()
             if (row := snapshot.fleet.row_of.get(name)) is not None
         }
         self.used = len(used)
-        self._empty = snapshot.fleet.exists.copy()
-        self._empty[list(used)] = False
+        self.empty = snapshot.fleet.exists.copy()
+        self.empty[list(used)] = False
         self.kept = kept_nodes(decisions)
         groups = _groups(snapshot, tiers)
         self._most = self._matrix(groups)
-        self._equals = self._equal_empties([group[0] for group in groups])
+        self._shapes = [group[0].shape for group in groups]
+        self._equals = self._equal_empties()
         left = np.flatnonzero(self._kept_rows(self._equals))
         self.items = [
             Item(tuple(group), rows, self._most[number][rows], tiers.of[group[0].uid])
@@ -157,7 +199,7 @@ class _Task:
         self.counts = self._counted()
 
     def model(self) -> Model:
-        model = model_of(self.work, self.items, self._empty, self._equals)
+        model = model_of(self.work, self.items, self.empty, self._equals)
         add_company(model)
         add_gangs(model)
         accounts = accounts_of(self._snapshot.queues, self._snapshot.used)
@@ -167,7 +209,7 @@ class _Task:
         return model
 
     def nodes_of(self, counts: Counts) -> dict[str, str]:
-        """Return task uid -> node; who is where the scheduler would put it stays there."""
+        """Return task uid -> node; who is where the search began stays there."""
         left = dict(counts)
         found: dict[str, str] = {}
         name = self._snapshot.fleet.view
@@ -181,6 +223,13 @@ class _Task:
             waiting = (task for task in item.tasks if task.uid not in found)
             found |= {task.uid: name(row).name for task, row in zip(waiting, rows, strict=False)}
         return found
+
+    def groups(self) -> list[list[int]]:
+        """Return the rows to which something may go, in groups that nothing tells apart."""
+        rows = sorted({int(row) for item in self.items for row in item.rows})
+        used = equal_rows(self.work, self._shapes, self._most, (row for row in rows if not self.empty[row]))
+        empties = ([row for row in group if row in set(rows)] for group in self._equals)
+        return [*used, *(group for group in empties if group)]
 
     def _counted(self) -> dict[tuple[int, int], int]:
         counts: dict[tuple[int, int], int] = {}
@@ -207,16 +256,16 @@ class _Task:
                 most[number, row_of[name]] = sum(task.uid in uids for task in group)
         return most
 
-    def _equal_empties(self, firsts: Sequence[TaskView]) -> list[list[int]]:
+    def _equal_empties(self) -> list[list[int]]:
         """Return the empty rows in groups of equal ones, first those that the scheduler opens."""
         opened = set(self._own.values())
-        rows = sorted(map(int, np.flatnonzero(self._empty)), key=lambda row: (row not in opened, row))
-        return equal_rows(self.work, (task.shape for task in firsts), self._most, rows)
+        rows = sorted(map(int, np.flatnonzero(self.empty)), key=lambda row: (row not in opened, row))
+        return equal_rows(self.work, self._shapes, self._most, rows)
 
     def _kept_rows(self, equals: list[list[int]]) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
         """Of equal empty rows no more are of use than the scheduler opens in all, if it has placed everybody."""
         of_use = self._snapshot.fleet.exists.copy()
-        opened = len({row for row in self._own.values() if self._empty[row]})
+        opened = len({row for row in self._own.values() if self.empty[row]})
         for rows in equals if self._all_placed else ():
             of_use[rows[opened:]] = False
         return of_use
@@ -246,9 +295,9 @@ class _Found:
     seconds: float
 
 
-def _search(model: Model, tiers: Tiers, counts: Counts, limits: Limits) -> _Found:
+def _search(model: Model, task: _Task, tiers: Tiers, limits: Limits) -> _Found:
     """Place the most work, tier after tier; then use the fewest nodes."""
-    program, values = model.program, model.start(counts)
+    program, values = model.program, model.start(task.counts)
     program.admit(values)
     capacity = model.work.fleet.capacity()
     works = [work_of(item.tasks[0], capacity) for item in model.items]
@@ -265,13 +314,34 @@ def _search(model: Model, tiers: Tiers, counts: Counts, limits: Limits) -> _Foun
         else:
             work_bound += everything
         program.add_row(terms, high=total(terms, values) + 0.5)
-    fewest = dict.fromkeys(model.opened.values(), 1.0)
-    values, bound = _step(model, fewest, values, shared(limits, steps), steps)
-    verdict: Verdict = "Optimal" if all(each.status == "Optimal" for each in steps) else "Feasible"
+    is_proved = all(each.status == "Optimal" for each in steps)
+    values, bound = _fewest(model, task, values, limits, steps)
+    is_proved &= total(dict.fromkeys(model.opened.values(), 1.0), values) <= bound
+    verdict: Verdict = "Optimal" if is_proved else "Feasible"
     if all(each.status in ("Unsolved", "Infeasible") for each in steps) and steps:
         verdict = "Unsolved"
     searched, seconds = sum(each.searched for each in steps), sum(each.seconds for each in steps)
     return _Found(verdict, values, max(0.0, bound), work_bound, searched, seconds)
+
+
+def _fewest(
+    model: Model, task: _Task, values: Floats, limits: Limits, steps: list[Solved]
+) -> tuple[Floats, float]:
+    """Return the answer with the fewest nodes: by patterns where they suit, then node by node."""
+    fewest = dict.fromkeys(model.opened.values(), 1.0)
+    bound, groups = 0.0, task.groups()
+    counts = model.counts_in(values)
+    everybody = sum(len(item.tasks) for item in model.items)
+    if sum(counts.values()) == everybody and suits(model.items, groups):
+        half = replace(limits, seconds=shared(limits, steps).seconds * PATTERNS_SHARE)
+        found = by_patterns(task.work, model.items, groups, task.empty, counts, half, steps)
+        better, bound = model.start(found.counts), found.bound
+        if sum(found.counts.values()) == everybody and total(fewest, better) < total(fewest, values):
+            values = better
+    if total(fewest, values) <= bound:
+        return values, bound
+    found_values, found_bound = _step(model, fewest, values, shared(limits, steps), steps)
+    return found_values, max(bound, found_bound)
 
 
 def _step(

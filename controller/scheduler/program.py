@@ -73,13 +73,11 @@ class Program:
         self.derived.append((column, value))
         return column
 
-    def add_row(self, terms: Terms, *, low: float = -inf, high: float = inf) -> int:
-        """Demand that a sum is between `low` and `high`."""
-        if terms:
-            self.rows.append(terms)
-            self.row_low.append(low)
-            self.row_high.append(high)
-        return len(self.rows) - 1
+    def add_row(self, terms: Terms, *, low: float = -inf, high: float = inf) -> None:
+        """Demand that a sum is between `low` and `high`; of nothing nothing is demanded."""
+        self.rows.append(terms)
+        self.row_low.append(low if terms else -inf)
+        self.row_high.append(high if terms else inf)
 
     def add_amounts(self, amounts: Mapping[int, int], most: int, opens: int | None = None) -> None:
         """Demand that amounts in base units stay within `most`; with `opens` only if that column is 1.
@@ -127,6 +125,32 @@ def minimise(program: Program, objective: Terms, start: Floats, limits: Limits) 
     solver.setSolution(len(start), columns, start)
     solver.run()
     return _read(solver, program, objective)
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxed:
+    """An optimum of the program without regard to what must be whole. duals: what one more of each row is worth."""
+
+    solved: Solved
+    duals: Floats
+
+
+def relax(program: Program, objective: Terms, limits: Limits) -> Relaxed | None:
+    """Return the least sum of a program whose columns need not be whole, None if a limit came first."""
+    import highspy
+
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]
+    for name, value in _options(limits).items():
+        solver.setOptionValue(name, value)
+    solver.passModel(_model(program, objective))
+    solver.run()
+    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        return None
+    found = solver.getSolution()
+    values: Floats = np.array(found.col_value, np.float64)
+    reached = total(objective, values)
+    solved = Solved("Optimal", values, reached, reached, 0, solver.getRunTime())
+    return Relaxed(solved, np.array(found.row_dual, np.float64))
 
 
 def _options(limits: Limits) -> dict[str, bool | int | float]:

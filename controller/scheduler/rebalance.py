@@ -31,7 +31,8 @@ from controller.scheduler.work import SCORED, Taken, Work
 Aim = Literal["nodes", "balance"]
 """nodes: use as few as possible. balance: shares of cpu and memory are the same everywhere."""
 
-Verdict = Literal["Optimal", "Feasible", "TooLarge", "Unsolved", "Nothing"]
+Verdict = Literal["Optimal", "Feasible", "TooLarge", "Unsolved", "Nothing", "NotWorthIt"]
+"""As of a packing; NotWorthIt: what is better gains less than was asked for."""
 
 WAVE = 5  # moves that are under way at once: a few, so that a bad idea is seen early
 REPAIRS = 3  # times that those which find no room in any wave are made to stay, and all is tried anew
@@ -126,12 +127,13 @@ def _told(
     model: Model,
 ) -> Rebalancing:
     gain = _objective(request.aim, before) - _objective(request.aim, after)
-    is_worth_it = gain > 1e-9 and gain >= request.min_gain - 1e-9
+    is_worth_it = gain > CLOSE and gain >= request.min_gain - CLOSE
     found = after if is_worth_it else before
     objective = _objective(request.aim, found)
     is_proved = all(each.status == "Optimal" for each in spent) and objective - bound < CLOSE
+    verdict: Verdict = "Optimal" if is_proved else "Feasible"
     return Rebalancing(
-        "Optimal" if is_proved else "Feasible",
+        "NotWorthIt" if gain > CLOSE and not is_worth_it else verdict,
         moves if is_worth_it else (),
         before,
         found,

@@ -23,6 +23,7 @@ from client.connect import Settings
 from schemas.keys import ObjectRef, cluster_ref, task_ref
 from tests.cli.helpers import LentClient
 from tests.cli.past import Archived, deployment
+from tests.cli.test_answers import bind
 from tests.client.helpers import KEYS, World, make_object, make_task
 
 FOLDER = Path(__file__).parent / "golden"
@@ -256,6 +257,25 @@ def build_set_world() -> GoldenWorld:
     return world
 
 
+def build_packing_world() -> GoldenWorld:
+    """Four nodes with a few tasks each, of which some may not be moved."""
+    world = GoldenWorld()
+    world.put(KEYS.cluster, {"kind": "Cluster", "clusterUid": UID.format(0), "incarnation": 1})
+    for number in range(1, 5):
+        world.add_node(f"n{number}", allocatable={"cpu": "4", "memory": "8Gi"})
+    _stand(world, "api", "n1", "2", rebalance="never")
+    _stand(world, "batch", "n2", "1", restartPolicy="Never")
+    _stand(world, "web", "n3", "1")
+    return world
+
+
+def _stand(world: GoldenWorld, name: str, node: str, cpu: str, **spec: Any) -> None:
+    made = make_task(name, **spec)
+    made["spec"]["containers"][0]["resources"] = {"requests": {"cpu": cpu}}
+    world.store_object(made, "default")
+    bind(world, name, node, cpu)
+
+
 TABLES = [
     "get tasks", "get tasks -o wide", "get tasks -A", "get tasks --no-headers", "get tasks -o name",
     "get tasks -l app=web --show-labels -L app", "get tasks --sort-by .status.state -o name",
@@ -372,6 +392,10 @@ SETS = [
     f"validate -f {_SETS}/shop", f"validate -f {_SETS}/named", f"validate -f {_SETS}/vars --vars {_SETS}/vars/prod.env",
     f"validate -f {_SETS}/vars", f"validate -f {_SETS}/broken -R",
 ]  # fmt: skip
+PACKING = [
+    "rebalance", "rebalance --max-moves 1", "rebalance --min-gain 2", "rebalance --aim balance", "rebalance --apply",
+    "rebalance --plan --apply", "rebalance --budget 2h", "consolidate --plan", "plan -f manifests/demo --optimal",
+]  # fmt: skip
 SESSIONS: dict[str, list[str]] = {
     "tables": TABLES,
     "data": DATA,
@@ -384,6 +408,7 @@ SESSIONS: dict[str, list[str]] = {
     "history": PAST,
     "sources": SOURCES,
     "sets": SETS,
+    "packing": PACKING,
     "help": ["--help", *(f"{verb} --help" for verb in sorted(VERBS))],
 }
 
@@ -410,11 +435,24 @@ def build_past(world: GoldenWorld) -> tuple[Archived, dict[str, int]]:
     return past, {"first": first, "second": second, "unseen": unseen}
 
 
+def build_source_world() -> GoldenWorld:
+    """The usual world with repositories that the leader syncs."""
+    world = build_world()
+    _add_sources(world)
+    return world
+
+
+WORLDS: dict[str, Callable[[], GoldenWorld]] = {
+    "packing": build_packing_world,
+    "sets": build_set_world,
+    "sources": build_source_world,
+}
+"""Sessions at another cluster."""
+
+
 def render(name: str) -> str:
     """Return the text of one file: every command with its output; what is not data is marked with `! `."""
-    world = build_set_world() if name == "sets" else build_world()
-    if name == "sources":
-        _add_sources(world)
+    world = WORLDS.get(name, build_world)()
     with _terminal():
         if name != "history":
             return "\n".join(_render_one(world, command) for command in SESSIONS[name])
@@ -463,7 +501,8 @@ def _no_terminal() -> Iterator[None]:
 
 def _text(stream: io.TextIOWrapper) -> str:
     stream.seek(0)
-    return re.sub(r"[ \t]+$", "", stream.read(), flags=re.MULTILINE)
+    text = re.sub(r"[ \t]+$", "", stream.read(), flags=re.MULTILINE)
+    return re.sub(r"\(\d+\.\d\ds, ", "(0.00s, ", text)  # how long was searched
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
-from cli.manifests import load_documents
+from cli.manifests import read_manifests
 from schemas import manifest
 from schemas.jsonschema import ANY, schema_files
 from schemas.kinds import KINDS
@@ -212,7 +212,7 @@ def test_example_names_its_schema_and_fits_it(path: Path) -> None:
 
 
 def test_a_folder_of_manifests_may_hold_their_schemas() -> None:
-    found = load_documents([str(CLONE / "manifests")], recursive=True, namespace="x")
+    found = read_manifests([str(CLONE / "manifests")], recursive=True, namespace="x").documents
     assert {Path(each.source.rpartition(":")[0]) for each in found} == set(EXAMPLES)
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from controller.scheduler import optimise
 from controller.scheduler.fairness import QueueRule
 from controller.scheduler.fleet import Fleet
 from controller.scheduler.node_view import NodeView, Standing
@@ -167,6 +168,49 @@ def test_equal_tasks_and_equal_nodes_make_a_small_program() -> None:
     assert found.columns <= 3 * found.heuristic.nodes_used
 
 
+@st.composite
+def alike(draw: st.DrawFn) -> tuple[list[NodeView], list[TaskView]]:
+    """A few shapes, several of each, on equal nodes of which some are used."""
+    made = [node(f"n{n}", 10_000, 10_000) for n in range(9)]
+    for n in range(draw(st.integers(0, 2))):
+        made[n] = node(f"n{n}", 10_000, 10_000, {"cpu": draw(st.integers(1, 9)) * 1000, "memory": 5000})
+    shapes = [
+        amounts(1000 * draw(st.integers(2, 6)), 1000 * draw(st.integers(1, 5)))
+        for _ in range(draw(st.integers(1, 3)))
+    ]
+    tasks = [shape for shape in shapes for _ in range(draw(st.integers(3, 5)))]
+    return made, [task(n, shape) for n, shape in enumerate(tasks)]
+
+
+@slow
+@given(alike())
+def test_patterns_reach_what_the_program_node_by_node_reaches(
+    case: tuple[list[NodeView], list[TaskView]],
+) -> None:
+    nodes, tasks = case
+    there = [
+        Standing(f"s{each.name}", task_ref("default", f"s{each.name}"), each.name, "default", 0, ())
+        for each in nodes
+        if each.free != each.allocatable
+    ]
+    snapshot = Snapshot(Fleet(nodes, there), tuple(tasks))
+    found = packed(snapshot)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(optimise, "suits", lambda items, groups: False)
+        other = packed(snapshot)
+    event(f"better {found.is_better}")
+    assert (found.worth.nodes_used, found.worth.placed) == (other.worth.nodes_used, other.worth.placed)
+    assert found.bound <= found.worth.nodes_used
+    assert (found.verdict, found.gap) == ("Optimal", 0.0)
+
+
+def test_patterns_pack_what_is_too_much_to_be_searched_node_by_node() -> None:
+    """Each node takes one of each of three shapes, and nothing is left over."""
+    tasks = [task(n, amounts((6000, 3000, 1000)[n % 3])) for n in range(60)]
+    found = packed(snapshot_of([node(f"n{n}", 10_000) for n in range(30)], tasks))
+    assert (found.worth.nodes_used, found.bound, found.verdict) == (20, 20, "Optimal")
+
+
 # What is proposed can be done
 
 
@@ -243,10 +287,10 @@ def test_search_ends_after_so_many_nodes_and_says_what_is_not_proved() -> None:
     assert found.worth.placed == len(tasks)
 
 
-def test_without_time_the_scheduler_is_kept() -> None:
+def test_without_time_only_what_needs_no_search_is_tried() -> None:
     tasks = [task(n, amounts(1000 * cpu)) for n, cpu in enumerate((3, 2, 3, 2, 2))]
     found = packed(snapshot_of([node(f"n{n}", 6000) for n in range(4)], tasks), Limits(0.0))
-    assert (found.is_better, found.worth, found.verdict) == (False, found.heuristic, "Feasible")
+    assert (found.worth.nodes_used, found.searched, found.seconds) == (2, 0, 0.0)
 
 
 def test_bound_by_counting_is_below_what_is_used() -> None:
