@@ -15,6 +15,7 @@ from client.history import Revision, When, no_content, read_past, view_of
 from client.naming import make_ref, not_found
 from client.selector import matches
 from schemas.kinds import BY_PLURAL
+from schemas.meta import CLUSTER_NAMESPACE
 
 if TYPE_CHECKING:
     from client.client import Client
@@ -162,10 +163,15 @@ def _table(session: Session, wish: Wish, shown: list[Revision]) -> list[str]:
         who = ",".join(each.by) or UNKNOWN
         images = UNKNOWN if each.object is None else ",".join(_images(each.object)) or NONE
         row = [name, str(each.revision), str(each.generation), age_of(each, session.now()), who, images]
-        rows.append([each.ref.namespace, *row] if wish.namespace is None else row)
+        place = _namespace(each)
+        rows.append([place, *row] if wish.namespace is None else row)
     if wish.namespace is None:
         header.insert(0, "NAMESPACE")
     return format_table(header, rows, with_header=wish.with_header)
+
+
+def _namespace(revision: Revision) -> str:
+    return NONE if revision.ref.namespace == CLUSTER_NAMESPACE else revision.ref.namespace
 
 
 def _images(raw: dict[str, object]) -> list[str]:

@@ -82,7 +82,8 @@ class FileLock:
         self._file: IO[str] | None = None
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115  # held as long as the process
+            opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._file = os.fdopen(opened, "r+", encoding="utf-8")  # held as long as the process
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.release()
@@ -117,7 +118,7 @@ class Archive:
         try:
             self._open()
         except (sqlite3.DatabaseError, Damaged) as error:
-            if _is_the_disk(error):
+            if not is_damage(error):
                 raise
             self.set_aside(error)
             self._open()
@@ -251,9 +252,11 @@ class Archive:
             yield db
 
 
-def _is_the_disk(error: Exception) -> bool:
-    """Say whether it is the disk or a lock that refuses, and not the file that is wrong."""
-    return isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error)
+def is_damage(error: Exception) -> bool:
+    """Say whether the file itself is wrong, and not the disk, a lock, or what is asked of it."""
+    if type(error) is sqlite3.DatabaseError:  # its subclasses are for all else
+        return True
+    return isinstance(error, Damaged) or "malformed" in str(error)
 
 
 def _check(db: sqlite3.Connection) -> None:

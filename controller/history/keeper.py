@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from controller.history.archive import Archive, NotBegun
+from controller.history.archive import Archive, NotBegun, is_damage
 from controller.history.changes import ClusterMark, Gone, Listed, Message, Reason, Seen, Stored
 from schemas.cluster import Cluster
 from schemas.keys import AppliedKey, Family, Keys, ObjectRef, SpecKey
@@ -200,7 +200,7 @@ class Keeper:
                 self.archive.path, error, RETRY_S,
             )  # fmt: skip
         self._is_failing = True
-        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        if is_damage(error):
             self.archive.set_aside(error)
 
     def flush(self, timeout_s: float) -> bool:
