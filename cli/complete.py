@@ -252,7 +252,9 @@ class _Line:
             self._asking()
             view = client.get("tasks", name, session.namespace)
         spec = view.raw.get("spec") or {}
-        return [str(each.get("name")) for of in ("containers", "initContainers") for each in spec.get(of) or ()]
+        return [
+            str(each.get("name")) for of in ("containers", "initContainers") for each in spec.get(of) or ()
+        ]
 
     def _contexts(self) -> list[str]:
         from client.config import config_path, load

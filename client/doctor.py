@@ -150,6 +150,7 @@ def _with_walk(known: Findings, found: Walk, tls: AgentTls, now: Callable[[], fl
         tasks=trouble(found),
         task_count=sum(1 for _ in found.task_refs()),
         owners=tuple(found.owners),
+        queues=tuple(found.queues),
         owner_count=sum(1 for _ in found.owner_refs()),
         unreadable=found.unreadable,
         stray_bindings=found.stray_bindings(),
