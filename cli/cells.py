@@ -3,7 +3,6 @@
 from cli.ages import age
 from client.views import ObjectView
 from schemas.meta import find_condition
-from schemas.quantity import BYTE_RESOURCES, format_quantity
 from schemas.report import ContainerStatus
 from schemas.state import ContainerState, TaskState
 from schemas.status import TaskStatus
@@ -108,14 +107,6 @@ def container_reason(container: ContainerStatus) -> str:
     if container.signal:
         return f"Signal:{container.signal}"
     return "Completed" if container.exit_code == 0 else f"ExitCode:{container.exit_code}"
-
-
-def show_quantity(resource: str, amount: int) -> str:
-    """Return a quantity for people: bytes always have a unit, rounded down to whole MiB or KiB."""
-    text = format_quantity(resource, amount)
-    if resource not in BYTE_RESOURCES or amount < 2**10 or not text.isdigit():
-        return text
-    return f"{amount // 2**20}Mi" if amount >= 2**20 else f"{amount // 2**10}Ki"
 
 
 def ready(view: ObjectView) -> str:

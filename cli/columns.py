@@ -10,6 +10,8 @@ from cli.cells import NONE
 from client.views import ObjectView
 from schemas.configmap import ConfigMap
 from schemas.event import Event
+from schemas.quantity import show_quantity, show_resources
+from schemas.queue import Queue
 from schemas.secret import Secret
 
 
@@ -48,6 +50,20 @@ def _node_age(view: ObjectView, context: RowContext) -> str:
     return age(first_seen or view.created_at, context.now)
 
 
+def _amounts(field: str) -> Cell:
+    """Return a cell that shows amounts of a queue, for people."""
+
+    def cell(view: ObjectView, context: RowContext) -> str:
+        if not view.raw:
+            return NONE
+        parsed = view.kind.model.parse_stored(view.raw)
+        assert isinstance(parsed, Queue), "the column is of queues"
+        amounts = {"guarantee": parsed.spec.guarantee, "limit": parsed.spec.limit}[field]
+        return ",".join(f"{name}={amount}" for name, amount in show_resources(amounts).items()) or NONE
+
+    return cell
+
+
 def _spec(*path: str) -> Cell:
     """Return a cell that shows a field of the spec, with the default of its model."""
 
@@ -80,9 +96,7 @@ def _node_report(read: Callable[[ObjectView], str]) -> Cell:
 
 def _allocatable(resource: str) -> Cell:
     return _node_report(
-        lambda view: (
-            cells.show_quantity(resource, view.report.allocatable.get(resource, 0)) if view.report else ""
-        )
+        lambda view: show_quantity(resource, view.report.allocatable.get(resource, 0)) if view.report else ""
     )
 
 
@@ -130,8 +144,8 @@ QUEUE = (
     _STATUS,
     Column("WEIGHT", _spec("weight")),
     Column("AGE", _age),
-    Column("GUARANTEE", _spec("guarantee"), True),
-    Column("LIMIT", _spec("limit"), True),
+    Column("GUARANTEE", _amounts("guarantee"), True),
+    Column("LIMIT", _amounts("limit"), True),
     Column("ORDERING", _spec("ordering"), True),
     Column("BACKFILL", _spec("backfill"), True),
     Column("PLACEMENT", _spec("placement"), True),

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from cli.ages import age
 from cli.blocks import NONE, Block, Content, Rows, pairs
-from cli.cells import is_cordoned, node_roles, node_status, show_quantity
+from cli.cells import is_cordoned, node_roles, node_status
 from cli.describe_object import condition_rows, event_rows, rfc1123
 from client.views import ObjectView
 from schemas.event import Event
 from schemas.meta import Condition
 from schemas.node import Node
+from schemas.quantity import show_quantity
 from schemas.report import NodeReport
 from schemas.state import FINISHED
 from schemas.task import Task

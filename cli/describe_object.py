@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from cli.ages import UNKNOWN, human_duration
 from cli.blocks import NONE, Block, Content, Rows, pairs
 from cli.cells import plain_status
-from client.views import ObjectView
+from client.views import ObjectView, status_of
 from schemas.configmap import ConfigMap
 from schemas.event import Event
 from schemas.meta import Condition
+from schemas.quantity import BYTE_RESOURCES, parse_quantity, show_quantity
 from schemas.secret import Secret
+from schemas.status import ObjectStatus
 from schemas.timestamps import parse_time
 
 
@@ -29,9 +31,16 @@ def describe_object(view: ObjectView, events: Sequence[Event], now: float) -> Bl
             ("CreationTimestamp", rfc1123(view.created_at) if view.spec_kv else "<none>, as it is built in"),
             ("Status", plain_status(view)),
             *((_title(field), _content(value)) for field, value in spec.items()),
+            *_conditions(view),
             ("Events", event_rows(events, now)),
         ]
     )
+
+
+def _conditions(view: ObjectView) -> list[tuple[str, Content]]:
+    """Return what Berth observed of the object, if it says anything of this kind."""
+    status = status_of(view, ObjectStatus)
+    return [("Conditions", condition_rows(status.conditions))] if status and status.conditions else []
 
 
 def describe_unreadable(view: ObjectView, events: Sequence[Event], now: float) -> Block:
@@ -68,10 +77,19 @@ def _title(field: str) -> str:
 
 def _content(value: object) -> Content:
     if isinstance(value, dict):
+        value = _shown_amounts(value)
         return Block([(key, _content(inner)) for key, inner in value.items()]) if value else NONE
     if isinstance(value, list):
         return tuple(map(str, value))
     return NONE if value is None or value == "" else str(value)
+
+
+def _shown_amounts(value: dict[str, object]) -> dict[str, object]:
+    """Return a map with its amounts of bytes for people; -o yaml has the exact ones."""
+    return {
+        key: show_quantity(key, parse_quantity(key, inner)) if key in BYTE_RESOURCES else inner
+        for key, inner in value.items()
+    }
 
 
 def rfc1123(timestamp: str) -> str:

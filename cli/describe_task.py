@@ -12,7 +12,7 @@ from client.views import ObjectView
 from schemas.binding import GrantedPort
 from schemas.event import Event
 from schemas.probe import Probe
-from schemas.quantity import format_duration, format_quantity, format_resources
+from schemas.quantity import format_duration, show_quantity, show_resources
 from schemas.report import ContainerStatus, LastExit
 from schemas.state import ContainerState
 from schemas.status import TaskStatus
@@ -151,7 +151,7 @@ def port_lines(container: Container, granted: Sequence[GrantedPort]) -> Content:
 
 
 def amounts_text(amounts: dict[str, int]) -> Content:
-    return Block(list(format_resources(amounts).items())) if amounts else NONE
+    return Block(list(show_resources(amounts).items())) if amounts else NONE
 
 
 def mount_text(mount: VolumeMount) -> str:
@@ -213,7 +213,7 @@ def volume_entry(volume: Volume) -> Entry:
     if volume.endpoints is not None:
         return volume.name, Block([("Type", "Endpoints"), ("Deployment", volume.endpoints.deployment)])
     size = volume.empty_dir.size_limit if volume.empty_dir else None
-    limit = format_quantity("memory", size) if size is not None else "<unset>"
+    limit = show_quantity("memory", size) if size is not None else "<unset>"
     medium = (volume.empty_dir.medium if volume.empty_dir else "") or "the node's disk"
     return volume.name, Block([("Type", "EmptyDir"), ("Medium", medium), ("SizeLimit", limit)])
 

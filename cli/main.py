@@ -17,7 +17,7 @@ import typer
 
 from cli.session import ExitWith, Session, note, open_client
 from cli.settings import HELP, read_switches, take_global_options
-from client.connect import Settings, merge, resolve, tls_hint, unreachable_message
+from client.connect import Settings, merge, resolve, unanswered_message
 from client.errors import BadOption, ClientError
 
 READERS = frozenset(
@@ -270,9 +270,7 @@ def _message(error: Exception, settings: Settings) -> str | None:
         case OutcomeUnknown():
             return f"Error: the reply of etcd was lost ({error}); look with: berth get, then run the command again"
         case Unavailable():
-            return (
-                f"Error: {unreachable_message(settings.endpoints, str(error), settings)}{tls_hint(settings)}"
-            )
+            return f"Error: {unanswered_message(settings, str(error))}"
         case ClientError() | StoreError() | SchemaError():
             return f"Error: {error}"
         case _:

@@ -65,13 +65,17 @@ def new(
     ] = None,
     image: Annotated[str, typer.Option(help="Image of the container.")] = "",
     filename: Annotated[
-        str, typer.Option("-f", "--filename", help="Write this file, which must not exist, and not stdout.")
+        str,
+        typer.Option(
+            "-f", "--filename", help="Write this file, which must not exist; unless given, or -: stdout."
+        ),
     ] = "",
 ) -> None:
     """Write a commented manifest to begin with, such as: berth new task web --image nginx:1.27 -f web.yaml"""
     singular, sample = _find(kind)
     if sample.depth is None and (image or command):
         raise BadOption(f"a {singular} has no container; leave out --image and the command")
+    filename = "" if filename == "-" else filename
     text = _fill(sample, name or f"my-{singular}", session_of(context).namespace, image, command, filename)
     if filename:
         _write(Path(filename), text)

@@ -176,14 +176,15 @@ spec:
 
 QUEUE = """\
 # A queue: whom resources are for. An admin applies it: berth apply -f $file
-# A namespace must allow it (spec.queues) before its tasks may name it.
+# A namespace must allow it (spec.queues) before its tasks may name it. A name may have parts: eng/backend.
+#   look at it:   berth shares
 apiVersion: berth/v1
 kind: Queue
 metadata:
   name: $name
 spec:
   weight: 1 # its share beside the other queues
-  # guarantee: {cpu: 2, memory: 4Gi} # kept for it when it wants it
+  # guarantee: {cpu: 2, memory: 4Gi} # at least so much; lent while unused, taken back when needed
   # limit: {cpu: 16, memory: 64Gi} # what its tasks may use together
   ordering: fcfs # first come first served; or sjf, the shortest estimatedDuration first
   backfill: easy # small tasks may pass one that does not fit, if they don't delay it; or none, conservative

@@ -10,6 +10,7 @@ from cli.session import out, session_of
 from cli.settings import HELP
 from cli.tables import format_table
 from client.errors import BadOption
+from schemas.quantity import parse_quantity, show_resources
 
 Json = dict[str, Any]
 
@@ -71,7 +72,8 @@ def percent(share: float) -> str:
 
 
 def _amounts(amounts: dict[str, str]) -> str:
-    return ",".join(f"{name}={amount}" for name, amount in sorted(amounts.items())) or "<none>"
+    shown = show_resources({name: parse_quantity(name, amount) for name, amount in amounts.items()})
+    return ",".join(f"{name}={amount}" for name, amount in shown.items()) or "<none>"
 
 
 def _next(answer: Json) -> list[str]:

@@ -8,7 +8,7 @@ import typer
 from cli.output import Output, format_data, parse_output
 from cli.session import Session, note, out, session_of
 from cli.settings import HELP
-from client.connect import tls_hint, unreachable_message
+from client.connect import unanswered_message
 from client.errors import BadOption, Unreachable
 from client.version import berth_version
 from store.errors import StoreError, Unavailable
@@ -68,8 +68,7 @@ def _ask(session: Session, found: dict[str, Any]) -> str:
             if leader and leader.api_address:
                 found["leaderApi"] = leader.api_address
     except Unavailable as error:
-        settings = session.settings
-        return unreachable_message(settings.endpoints, str(error), settings) + tls_hint(settings)
+        return unanswered_message(session.settings, str(error))
     except (Unreachable, StoreError) as error:
         return str(error)
     return ""

@@ -11,6 +11,7 @@ from cli.session import out, session_of
 from cli.settings import HELP
 from cli.tables import format_table
 from client.errors import BadOption
+from schemas.quantity import parse_quantity, show_quantity, show_shortfall
 
 if TYPE_CHECKING:
     from client.client import Client
@@ -140,12 +141,18 @@ def _first(node: Json) -> str:
 
 def _one_node(node: Json) -> list[str]:
     texts = [f"  {each['text']} [{each['code']}]" for each in node["reasons"]] or ["  nothing: it fits"]
-    rows = [
-        (each["resource"], each["need"], each["allocatable"], each["free"], each["shortBy"])
-        for each in node["amounts"]
-    ]
+    rows = [_amounts(each) for each in node["amounts"]]
     table = format_table(("RESOURCE", "NEED", "ALLOCATABLE", "FREE", "SHORT BY"), rows) if rows else []
     return ["", f"Node {node['node']}, in the way:", *texts, "", *table]
+
+
+def _amounts(found: Json) -> tuple[str, ...]:
+    resource = found["resource"]
+    need, allocatable, free, short_by = (
+        parse_quantity(resource, found[name]) for name in ("need", "allocatable", "free", "shortBy")
+    )
+    shown = (show_quantity(resource, each) for each in (need, allocatable, free))
+    return (resource, *shown, show_shortfall(resource, short_by))
 
 
 def _help(answer: Json) -> list[str]:

@@ -192,18 +192,30 @@ def _probe(endpoint: str, timeout_s: float) -> OSError | None:
         return error
 
 
-def tls_hint(settings: Settings) -> str:
+def tls_trouble(settings: Settings) -> str:
     """Say what is wrong with the certificates when a server takes connections but gives no answer; "" for nothing.
 
     It looks at the files and knocks at the server, within 2 s.
     """
     if not settings.ca_file:
-        return "; if etcd wants TLS, give --cacert (or BERTH_CACERT), and --cert and --key for a client certificate"
+        return ""
     from client.tls_trouble import explain
 
-    if why := explain(settings.endpoints, settings.ca_file, settings.cert_file, settings.key_file):
-        return f"; {why}{of_context(settings)}"
+    return explain(settings.endpoints, settings.ca_file, settings.cert_file, settings.key_file)
+
+
+def tls_hint(settings: Settings) -> str:
+    """Say which certificates could be missing, where nothing is wrong with those that are given."""
+    if not settings.ca_file:
+        return "; if etcd wants TLS, give --cacert (or BERTH_CACERT), and --cert and --key for a client certificate"
     return "" if settings.cert_file else "; if etcd wants a client certificate, give --cert and --key"
+
+
+def unanswered_message(settings: Settings, why: str) -> str:
+    """Say why etcd takes connections but gives no answer, and what to do: one cause, that of the certificates first."""
+    if trouble := tls_trouble(settings):
+        return f"no connection with etcd at {', '.join(settings.endpoints)}: {trouble}{of_context(settings)}"
+    return unreachable_message(settings.endpoints, why, settings) + tls_hint(settings)
 
 
 def _start_again(settings: Settings) -> str:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from client.agent_http import AgentPeer, connect
 from client.agent_tls import AgentTls
 from client.certificates import inspect_files
-from client.connect import Settings, open_store, tls_hint, with_port
+from client.connect import Settings, open_store, tls_hint, tls_trouble, with_port
 from client.doctor_findings import Api, Candidate, Findings, Member, Node
 from client.doctor_walk import Walk, trouble, walk
 from client.errors import ClientError
@@ -77,7 +77,7 @@ def _member(settings: Settings, endpoint: str, tls: AgentTls) -> Member:
         latency_s = time.monotonic() - begun
         status = store.status()
     except StoreError as error:
-        return Member(endpoint, f"{error}{tls_hint(alone)}")
+        return Member(endpoint, tls_trouble(alone) or f"{error}{tls_hint(alone)}")
     finally:
         store.close()
     return Member(
@@ -150,6 +150,7 @@ def _with_walk(known: Findings, found: Walk, tls: AgentTls, now: Callable[[], fl
         tasks=trouble(found),
         task_count=sum(1 for _ in found.task_refs()),
         owners=tuple(found.owners),
+        queues=tuple(found.queues),
         owner_count=sum(1 for _ in found.owner_refs()),
         unreadable=found.unreadable,
         stray_bindings=found.stray_bindings(),

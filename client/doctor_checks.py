@@ -206,6 +206,12 @@ def _owners(found: Findings) -> Iterator[Check]:
         yield passed("workloads", f"{count(found.owner_count, 'owner')} of tasks, none of them in trouble")
 
 
+def _queues(found: Findings) -> Iterator[Check]:
+    """Nothing is said where all is well: most clusters have one queue, without any guarantee."""
+    for each in found.queues[:LISTED]:
+        yield warn("queues", f"{each.ref}: {each.why}", "berth shares")
+
+
 def _compaction(found: Findings) -> Iterator[Check]:
     if found.compacted_at:
         age_s = found.now - found.compacted_at
@@ -239,5 +245,6 @@ WITH_ETCD: tuple[Judge, ...] = (
     _orphans,
     _stuck,
     _owners,
+    _queues,
     _compaction,
 )

@@ -115,6 +115,7 @@ class Findings:
     task_count: int = 0
     owners: tuple[Trouble, ...] = ()
     owner_count: int = 0
+    queues: tuple[Trouble, ...] = ()
     unreadable: dict[str, str] = field(default_factory=dict)
     stray_bindings: tuple[str, ...] = ()
     unbound: tuple[str, ...] = ()

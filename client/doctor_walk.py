@@ -46,9 +46,15 @@ PAGE_KEYS = 500
 OF_NAMESPACES = (Family.SPEC, Family.SECRETS, Family.STATUS, Family.REQUESTS)
 OF_OWNERS = (Family.OWNED, Family.REVISIONS, Family.ENDPOINTS)
 TROUBLES = frozenset(
-    {("Admitted", "False"), ("ReplicaFailure", "True"), ("Progressing", "False"), ("Available", "False")}
+    {
+        ("Admitted", "False"),
+        ("ReplicaFailure", "True"),
+        ("Progressing", "False"),
+        ("Available", "False"),
+        ("Guaranteed", "False"),
+    }
 )
-"""Conditions of owners, with the status that means trouble."""
+"""Conditions of owners and queues, with the status that means trouble."""
 OF_NODES = (Family.BINDINGS, Family.REPORTS, Family.HEARTBEATS)
 M = TypeVar("M", bound=Model)
 _PLURALS = frozenset(kind.plural for kind in KINDS)
@@ -66,6 +72,7 @@ class Walk:
     requested_at: dict[ObjectRef, float] = field(default_factory=dict)
     tasks: dict[ObjectRef, TaskStatus] = field(default_factory=dict)
     owners: list[Trouble] = field(default_factory=list)
+    queues: list[Trouble] = field(default_factory=list)
     nodes: dict[str, NodeStatus] = field(default_factory=dict)
     node_reports: dict[str, NodeReport] = field(default_factory=dict)
     broken_nodes: dict[str, str] = field(default_factory=dict)
@@ -205,6 +212,8 @@ def _sift_status(found: Walk, ref: ObjectRef, kv: KeyValue) -> None:
             found.nodes[ref.name] = node
     else:
         other = _parse(found, kv, status_model(ref.plural))
+        if other is not None and ref.plural == "queues":
+            found.queues += _troubles(ref, getattr(other, "conditions", ()))
         if other is not None and ref.plural in OWNERS:
             found.owners += _troubles(ref, getattr(other, "conditions", ()))
 

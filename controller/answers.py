@@ -29,7 +29,7 @@ from controller.scheduler.snapshot import Snapshot, TaskView
 from controller.scheduler.whatif import Change, changed_by
 from controller.snapshots import Frozen
 from schemas.keys import ObjectRef
-from schemas.quantity import format_quantity, format_resources
+from schemas.quantity import format_quantity, format_resources, show_shortfall
 from schemas.status import TOP_NODES
 
 Json = dict[str, Any]
@@ -145,7 +145,7 @@ def _taken(code: Code) -> str:
 def _reason(code: str, detail: str, answer: NodeAnswer) -> Json:
     short = next((each for each in answer.amounts if each.resource == detail and each.short_by), None)
     if code == Code.INSUFFICIENT and short is not None:
-        text = f"short of {detail} by {format_quantity(detail, short.short_by)}"
+        text = f"short of {detail} by {show_shortfall(detail, short.short_by)}"
     else:
         text = PHRASES.get(Code(code), code) + (f" ({detail})" if detail else "")
     return {"code": code, "text": text, "detail": detail}

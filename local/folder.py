@@ -127,8 +127,8 @@ class Folder:
         up = self.read().up
         pid = f" with pid {up.pid}" if up and is_alive(up) else ""
         return (
-            f"a cluster runs already in {self.path}: berth up{pid}; look: berth get nodes; stop it: berth down; "
-            "a second cluster needs its own --data-dir and --context"
+            f"a cluster runs already in {self.path}: berth up{pid}; look: berth get nodes; stop it: berth down "
+            f"--data-dir {self.path}; a second cluster needs its own --data-dir and --context"
         )
 
 

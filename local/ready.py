@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from client.client import Client
-from client.connect import Settings, open_store, tls_hint, unreachable_message
+from client.connect import Settings, open_store, unanswered_message
 from client.errors import ClientError
 from client.views import ObjectView
 from local.errors import LocalError
@@ -60,8 +60,7 @@ class Onlooker:
         try:
             yield
         except Unavailable as error:
-            told = unreachable_message(self._settings.endpoints, str(error))
-            raise LocalError(f"{told}{tls_hint(self._settings)}") from None
+            raise LocalError(unanswered_message(self._settings, str(error))) from None
         except StoreError as error:
             raise LocalError(str(error)) from None
 

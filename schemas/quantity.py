@@ -101,6 +101,32 @@ def format_quantity(resource: str, amount: int) -> str:
     return f"{sign}{amount}"
 
 
+def show_quantity(resource: str, amount: int) -> str:
+    """Return a quantity for people: bytes always have a unit, rounded down to whole MiB or KiB."""
+    text = format_quantity(resource, amount)
+    if resource not in BYTE_RESOURCES or amount < 2**10 or not text.isdigit():
+        return text
+    return f"{amount // 2**20}Mi" if amount >= 2**20 else f"{amount // 2**10}Ki"
+
+
+def show_shortfall(resource: str, amount: int) -> str:
+    """Return how much is missing, for people: rounded up, so that so much more does suffice."""
+    unit = 2**20 if amount >= 2**20 else 2**10
+    is_odd = resource in BYTE_RESOURCES and amount >= 2**10 and amount % 2**10
+    return show_quantity(resource, amount + unit - 1 if is_odd else amount)
+
+
+def show_comparison(resource: str, more: int, less: int) -> tuple[str, str]:
+    """Return two amounts for people, exact where they would look the same."""
+    shown = show_quantity(resource, more), show_quantity(resource, less)
+    return shown if len({*shown}) == 2 else (format_quantity(resource, more), format_quantity(resource, less))
+
+
+def show_resources(amounts: Mapping[str, int]) -> dict[str, str]:
+    """Return resource name -> amount for people, by name."""
+    return {name: show_quantity(name, amount) for name, amount in sorted(amounts.items())}
+
+
 def parse_duration(value: object) -> float:
     """Return seconds of `30s`, `1h30m`, `250ms` or a plain number. Raises InvalidQuantity."""
     return _known_duration(value) if isinstance(value, str) else _parse_duration(value)

@@ -24,6 +24,7 @@ def container_info(inspected: Json) -> ContainerInfo | None:
     error = state.get("Error") or ""
     phase = _phase(state)
     failure = start_failure(error) if phase is Phase.EXITED and not _time(state["StartedAt"]) else None
+    taken = taken_port(error) if failure is Reason.HOST_PORT_TAKEN else None
     return ContainerInfo(
         id=inspected["Id"],
         name=inspected["Name"].lstrip("/"),
@@ -33,8 +34,8 @@ def container_info(inspected: Json) -> ContainerInfo | None:
         exit_code=state["ExitCode"] if phase is Phase.EXITED else None,
         oom=bool(state.get("OOMKilled")),
         failure=failure,
-        error=error,
-        taken_port=taken_port(error) if failure is Reason.HOST_PORT_TAKEN else None,
+        error=error if taken is None else _taken_words(taken, error),
+        taken_port=taken,
         created_at=_time(inspected["Created"]),
         started_at=_time(state["StartedAt"]),
         finished_at=_time(state["FinishedAt"]) if phase is Phase.EXITED else 0.0,
@@ -58,6 +59,14 @@ def taken_port(error: str) -> int | None:
     """Return the host port in `... listen tcp4 0.0.0.0:31998: bind: address already in use` and the like."""
     match = _PORT.search(error)
     return int(match.group(1)) if match else None
+
+
+def _taken_words(port: int, error: str) -> str:
+    """Say it before Docker does, whose words are long and end with the port."""
+    return (
+        f"host port {port} of the node is in use by something else; free it (who has it: ss -ltnp), "
+        f"or ask for another hostPort or for none; Docker says: {error}"
+    )
 
 
 def pull_failure(status_code: int | None, message: str) -> Reason:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from controller.scheduler.fairness import QueueRule
 from schemas.meta import Condition, set_condition
-from schemas.quantity import format_quantity
+from schemas.quantity import show_comparison
 from schemas.status import ObjectStatus
 from schemas.timestamps import format_time
 
@@ -18,11 +18,15 @@ def shortfalls(rules: Iterable[QueueRule], capacity: Mapping[str, int]) -> dict[
         for name, amount in rule.guarantee.items():
             promised[name] = promised.get(name, 0) + amount
     return {
-        name: f"queues are guaranteed {name} {format_quantity(name, amount)} in all, "
-        f"and the nodes have {format_quantity(name, capacity.get(name, 0))}"
+        name: _lacking(name, amount, capacity.get(name, 0))
         for name, amount in sorted(promised.items())
         if amount > capacity.get(name, 0)
     }
+
+
+def _lacking(name: str, promised: int, there: int) -> str:
+    asked, had = show_comparison(name, promised, there)
+    return f"queues are guaranteed {name} {asked} in all, and the nodes have {had}"
 
 
 def told_guarantee(

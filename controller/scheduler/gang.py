@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from controller.scheduler.fairness import Amounts, Requests
 from controller.scheduler.snapshot import Gang
-from schemas.quantity import format_quantity
+from schemas.quantity import show_comparison
 
 
 def lack_of(gang: Gang, members: Sequence[Requests], capacity: Amounts) -> str:
@@ -18,7 +18,7 @@ def lack_of(gang: Gang, members: Sequence[Requests], capacity: Amounts) -> str:
         amounts = sorted(dict(requests).get(resource, 0) for requests in members)
         least, most = sum(amounts[: gang.least]), capacity.get(resource, 0)
         if least > most:
-            asked, there = format_quantity(resource, least), format_quantity(resource, most)
+            asked, there = show_comparison(resource, least, most)
             return (
                 f"gang {gang.name} asks for {resource} {asked} at least, and all nodes together have {there}"
             )

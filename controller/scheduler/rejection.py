@@ -10,7 +10,7 @@ from controller.scheduler.filters import checks
 from controller.scheduler.reasons import PHRASES, QUEUE_PHRASES, Code
 from controller.scheduler.shape import Shape
 from controller.scheduler.work import Work
-from schemas.quantity import format_quantity
+from schemas.quantity import show_shortfall
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def summarize(rejection: Rejection) -> str:
 
 def _phrase(group: Group) -> str:
     if group.code is Code.INSUFFICIENT:
-        amount = format_quantity(group.resource, group.least_short)
+        amount = show_shortfall(group.resource, group.least_short)
         return f"short of {group.resource} by {amount}" + (" or more" if group.count > 1 else "")
     detail = f" ({group.detail})" if group.detail else ""
     return PHRASES[group.code] + detail

@@ -29,7 +29,7 @@ from controller.scheduler.scores import STRATEGIES, Strategy
 from controller.scheduler.snapshot import Snapshot, TaskView
 from controller.scheduler.work import Taken, Work
 from schemas.binding import GrantedPort, Grants
-from schemas.quantity import format_quantity
+from schemas.quantity import show_shortfall
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class _Cycle:
         over = account.over_limit(first.shape.requests)
         if over is not None:
             resource, passed_by = over
-            detail = f"{resource} would be over it by {format_quantity(resource, passed_by)}"
+            detail = f"{resource} would be over it by {show_shortfall(resource, passed_by)}"
             self._wait_in_queue(turn, Code.QUEUE_LIMIT, detail)
             return
         allowed = _within_limit(account, first, len(turn.tasks))

@@ -154,6 +154,11 @@ def test_an_ended_container() -> None:
 def test_a_taken_port_is_found_in_dockers_words(error: str) -> None:
     assert start_failure(error) is Reason.HOST_PORT_TAKEN
     assert taken_port(error) == 31998
+    info = container_info(inspected(Status="created", ExitCode=128, Error=error))
+    assert info is not None
+    assert info.taken_port == 31998
+    assert info.error.startswith("host port 31998 of the node is in use by something else; free it")
+    assert info.error.endswith(error)
 
 
 def test_pull_failures_are_told_apart() -> None:

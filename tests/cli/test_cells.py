@@ -101,12 +101,3 @@ def test_roles_come_from_labels(world: World) -> None:
     world.add_node("n1", labels={"node-role/gpu": "", "other": "x"})
     world.apply({**make_object("Node", "n1"), "metadata": {"name": "n1", "labels": {"node-role/batch": ""}}})
     assert cells.node_roles(world.client.get("node", "n1")) == "batch,gpu"
-
-
-@pytest.mark.parametrize(
-    ("resource", "amount", "shown"),
-    [("memory", 7364512153, "7023Mi"), ("memory", 2**30, "1Gi"), ("memory", 1500, "1Ki"), ("memory", 12, "12"),
-     ("cpu", 3500, "3500m"), ("gpu", 2000, "2000")],
-)  # fmt: skip
-def test_bytes_have_a_unit(resource: str, amount: int, shown: str) -> None:
-    assert cells.show_quantity(resource, amount) == shown

@@ -86,6 +86,12 @@ def test_file_is_written_and_never_overwritten(berth: Shell, tmp_path: Path) -> 
     assert path.read_text() == written
 
 
+def test_dash_as_the_file_is_stdout(berth: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert berth("new", "queue", "eng/backend", "-f", "-").out == berth("new", "queue", "eng/backend").out
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_file_that_can_not_be_written_is_told(berth: Shell, tmp_path: Path) -> None:
     answer = berth("new", "task", "-f", str(tmp_path / "missing" / "web.yaml"))
     assert answer.code == 1

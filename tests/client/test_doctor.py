@@ -156,6 +156,11 @@ TROUBLES = {
         "WARN workloads: deployment/web has Available=False: 0 of 3",
         "berth describe deployment/web",
     ),
+    "more is guaranteed than there is": (
+        {"queues": (Trouble("queue/eng/web", "", "Guaranteed", "False", "nodes have 2", NOW - 5),)},
+        "WARN queues: queue/eng/web: nodes have 2",
+        "berth shares",
+    ),
     "never compacted": (
         {"compacted_at": 0.0},
         "WARN compaction: history was never compacted",
@@ -271,6 +276,19 @@ def test_trouble_of_an_owner_is_read_off_its_conditions() -> None:
     world.put(KEYS.status(ObjectRef("deployments", "default", "web")), status)
     (trouble_,) = walk(world.store, KEYS, "default").owners
     assert (trouble_.ref, trouble_.condition, trouble_.why) == ("deployment/web", "Progressing", "too slow")
+
+
+def test_trouble_of_a_queue_is_read_off_its_conditions() -> None:
+    world = World()
+    said = [
+        {"type": "Guaranteed", "status": "False", "reason": "GuaranteesExceedCluster", "message": "too much"}
+    ]
+    world.put(
+        KEYS.status(ObjectRef("queues", "", "eng/web")),
+        {"kind": "ObjectStatus", "uid": "u", "conditions": said},
+    )
+    (trouble_,) = walk(world.store, KEYS, "default").queues
+    assert (trouble_.ref, trouble_.why) == ("queue/eng/web", "too much")
 
 
 def test_without_etcd_the_certificates_are_checked_and_nothing_is_made_up() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from client.connect import Settings, open_store, tls_hint
+from client.connect import Settings, open_store, unanswered_message
 from client.tls_trouble import explain
 from local.certificates import Issued, issue, make_ca
 from store.errors import StoreError
@@ -107,4 +107,8 @@ def test_trouble_is_told_with_its_context_when_a_command_fails(
     with pytest.raises(StoreError):
         store.get("x")
     store.close()
-    assert 'context "prod" in /c.yaml' in tls_hint(settings)
+    told = unanswered_message(settings, "gRPC says no")
+    assert told.startswith(f"no connection with etcd at {secure.endpoint}: the certificate of")
+    assert told.endswith('give the CA of that cluster with --cacert (context "prod" in /c.yaml)')
+    assert "gRPC says no" not in told
+    assert "is that cluster up" not in told

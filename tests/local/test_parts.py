@@ -173,7 +173,7 @@ def test_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
     folder.make()
     with folder.held():
         assert folder.is_held()
-        with pytest.raises(RunsAlready, match="berth down"), folder.held():
+        with pytest.raises(RunsAlready, match=f"berth down --data-dir {folder.path};"), folder.held():
             pass
     assert not folder.is_held()
 

@@ -15,6 +15,9 @@ from schemas.quantity import (
     format_resources,
     parse_duration,
     parse_quantity,
+    show_comparison,
+    show_quantity,
+    show_shortfall,
 )
 from schemas.task import ResourceRequirements, Unreachable
 
@@ -121,3 +124,23 @@ def test_models_read_back_what_they_write(amounts: dict[str, int]) -> None:
 def test_never_is_a_duration_where_it_may_be(written: Any) -> None:
     model = Unreachable(stop_after=written)
     assert Unreachable.parse_stored(model.to_json()) == model
+
+
+@pytest.mark.parametrize(
+    ("resource", "amount", "shown"),
+    [("memory", 7364512153, "7023Mi"), ("memory", 2**30, "1Gi"), ("memory", 1500, "1Ki"), ("memory", 12, "12"),
+     ("cpu", 3500, "3500m"), ("gpu", 2000, "2000")],
+)  # fmt: skip
+def test_bytes_have_a_unit_for_people(resource: str, amount: int, shown: str) -> None:
+    assert show_quantity(resource, amount) == shown
+
+
+@given(amount=st.integers(min_value=1, max_value=2**50))
+def test_what_is_said_to_be_missing_is_enough_and_less_than_one_unit_too_much(amount: int) -> None:
+    said = parse_quantity("memory", show_shortfall("memory", amount))
+    assert amount <= said < amount + (2**20 if amount >= 2**20 else 2**10)
+
+
+def test_amounts_that_are_compared_never_look_the_same() -> None:
+    assert show_comparison("memory", 2**30 + 1, 2**30 - 1) == ("1024Mi", "1023Mi")
+    assert show_comparison("memory", 2**40 + 2, 2**40 + 1) == (str(2**40 + 2), str(2**40 + 1))
