@@ -108,8 +108,8 @@ def reuse_an_epoch(patch: pytest.MonkeyPatch) -> None:
     """A task that is bound again gets the epoch of its last binding."""
     real = binder.new_binding
 
-    def bind(inputs: Any, spec: Any, node: str, epoch: int, *rest: Any) -> Any:
-        return real(inputs, spec, node, max(1, epoch - 1), *rest)
+    def bind(inputs: Any, spec: Any, node: str, epoch: int, *rest: Any, **options: Any) -> Any:
+        return real(inputs, spec, node, max(1, epoch - 1), *rest, **options)
 
     patch.setattr(binder, "new_binding", bind)
 
