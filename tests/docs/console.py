@@ -31,11 +31,11 @@ _BLOCK = re.compile(
 _AGE = re.compile(r"\b(?:\d+[dhms]){1,3}\b")
 _READING = re.compile(
     r"^(?:\w+=\S+ )*(?:berth (?:get|describe|logs|events|history|blame|why|shares|top|version|explain|config|auth|"
-    r"doctor|wait|consolidate|rebalance --plan)\b|"
+    r"doctor|wait|consolidate|rebalance --plan|sync status)\b|"
     r"curl|cat|ls|"
     r"etcdctl get|etcdctl endpoint|etcdctl role get|etcdctl user|docker ps)"
 )
-_DIFFERS = re.compile(r"^berth (?:diff|plan|rebalance --plan)\b")
+_DIFFERS = re.compile(r"^berth (?:diff|plan|rebalance --plan|sync status)\b")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,10 @@ __all__ = ["_docker_engine_host", "busybox", "demo_image", "docker_host"]
 
 pytestmark = [pytest.mark.etcd, pytest.mark.docker]
 
-GUIDES = sorted(path for path in (ROOT / "docs/guides").glob("*.md") if path.stem != "README")
+GUIDES = [
+    *sorted(path for path in (ROOT / "docs/guides").glob("*.md") if path.stem != "README"),
+    ROOT / "docs/gitops.md",
+]
 NODES = ("node-1", "node-2")  # as pages call them
 
 
@@ -51,7 +54,7 @@ def guided(docker_host: str, busybox: None, tmp_path_factory: pytest.TempPathFac
         yield Guided(cluster, names, {**kept, **cluster.environment, "HOME": str(folder), "PATH": path})
 
 
-QUICK = ("configuration", "deployment", "job")  # the others take longer; what they show has tests of its own
+QUICK = ("configuration", "deployment", "gitops", "job")  # the others take longer; what they show has tests of its own
 PAGES = [
     pytest.param(each, marks=[] if each.stem in QUICK else pytest.mark.slow, id=each.stem) for each in GUIDES
 ]
