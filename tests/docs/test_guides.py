@@ -20,10 +20,7 @@ __all__ = ["_docker_engine_host", "busybox", "demo_image", "docker_host"]
 
 pytestmark = [pytest.mark.etcd, pytest.mark.docker]
 
-GUIDES = [
-    *sorted(path for path in (ROOT / "docs/guides").glob("*.md") if path.stem != "README"),
-    ROOT / "docs/gitops.md",
-]
+GUIDES = sorted(path for path in (ROOT / "docs/guides").glob("*.md") if path.stem != "README")
 NODES = ("node-1", "node-2")  # as pages call them
 
 
@@ -44,8 +41,7 @@ def guided(docker_host: str, busybox: None, tmp_path_factory: pytest.TempPathFac
     with Cluster(folder, docker_host) as cluster:
         key = folder / "secrets.key"
         assert cluster.berth("secret", "keygen", str(key)).code == 0
-        history = str(folder / "history.db")
-        cluster.start_controller("controller", "--secret-key", str(key), "--history-file", history)
+        cluster.start_controller("controller", "--secret-key", str(key))
         for each, name in names.items():
             cluster.start_agent(each, node=name)
         cluster.wait_ready()
@@ -54,7 +50,7 @@ def guided(docker_host: str, busybox: None, tmp_path_factory: pytest.TempPathFac
         yield Guided(cluster, names, {**kept, **cluster.environment, "HOME": str(folder), "PATH": path})
 
 
-QUICK = ("configuration", "deployment", "gitops", "job")  # the others take longer; what they show has tests of its own
+QUICK = ("configuration", "deployment", "job")  # the others take longer; what they show has tests of its own
 PAGES = [
     pytest.param(each, marks=[] if each.stem in QUICK else pytest.mark.slow, id=each.stem) for each in GUIDES
 ]
