@@ -160,6 +160,7 @@ ELSEWHERE = {
     "disruptionbudgets": ("cli.columns_owners", "BUDGET"),
     "jobs": ("cli.columns_jobs", "JOB"),
     "cronjobs": ("cli.columns_jobs", "CRONJOB"),
+    "gitsources": ("cli.sync_status", "GITSOURCE"),
 }
 """Plural -> (module, name) of the columns of kinds whose models are imported only when they are shown."""
 

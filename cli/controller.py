@@ -43,12 +43,18 @@ def controller(
     finished_task_keep: Annotated[
         int, typer.Option(min=0, help="How many of those are kept in a namespace; the oldest go first.")
     ] = 1000,
+    state_dir: Annotated[
+        str,
+        typer.Option(help="Keeps copies of repositories of gitsources; unless given, a temporary folder."),
+    ] = "",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the controller until SIGTERM. Several may run: one leads, the others stand by."""
     settings = session_of(context).settings
     start_logging(log_level)
-    from controller.main import ControllerOptions, FinishedPolicy, run_controller
+    from controller.main import Beside, ControllerOptions, FinishedPolicy, run_controller
+    from gitops.companion import GitOps
+    from gitops.webhook import hook
 
     options = ControllerOptions(
         etcd=tuple(map(with_port, settings.endpoints)),
@@ -64,7 +70,8 @@ def controller(
         secret_key=Path(secret_key) if secret_key else None,
         finished=FinishedPolicy(parse_ttl(finished_task_ttl), finished_task_keep),
     )
-    raise typer.Exit(run_controller(options))
+    git = GitOps(Path(state_dir).absolute() / "git" if state_dir else None)
+    raise typer.Exit(run_controller(options, Beside((git,), hook)))
 
 
 def parse_ttl(text: str) -> float:

@@ -30,6 +30,7 @@ DESCRIBERS = {
     "CronJob": "cli.describe_cronjob",
     "ConfigMap": "cli.describe_configmap",
     "DisruptionBudget": "cli.describe_budget",
+    "GitSource": "cli.sync_status",
 }
 """Kind -> module with `describe(view, related, events, now) -> Block`, imported when one is shown."""
 

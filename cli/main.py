@@ -85,6 +85,7 @@ VERBS = {
     "cp": Verb("cli.cp", "Copy files and folders to and from containers."),
     "port-forward": Verb("cli.port_forward", "Forward local ports to a task."),
     "rollout": Verb("cli.rollout", "Show, undo, restart or pause the rollouts of an owner."),
+    "sync": Verb("cli.sync", "Sync GitSources now, suspend, resume or roll them back."),
     "scale": Verb("cli.scale", "Set how many tasks a deployment has."),
     "set": Verb("cli.set", "Set the images of an object."),
     "wait": Verb("cli.wait", "Wait until objects are in a state."),

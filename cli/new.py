@@ -47,6 +47,7 @@ SAMPLES = {
     "namespace": Sample(templates.NAMESPACE, ("namespaces", "ns")),
     "queue": Sample(templates.QUEUE, ("queues", "q")),
     "priorityclass": Sample(templates.PRIORITY_CLASS, ("priorityclasses", "pc")),
+    "gitsource": Sample(templates.GIT_SOURCE, ("gitsources", "gs")),
     "node": Sample(templates.NODE, ("nodes", "no")),
 }
 

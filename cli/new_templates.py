@@ -204,6 +204,26 @@ spec:
   description: for what people wait for
 """
 
+GIT_SOURCE = """\
+# A source: objects are kept as a folder of a git repository says. An admin applies it: berth apply -f $file
+#   look at it:   berth sync status $name
+apiVersion: berth/v1
+kind: GitSource
+metadata:
+  name: $name
+spec:
+  url: https://git.example.com/team/deploy.git # or ssh://, git@HOST:PATH, file:///
+  branch: main # or tag: v1
+  path: "" # folder with the manifests; "" for all of the repository
+  interval: 60s # how often it is asked
+  prune: false # true: objects that left the repository are deleted
+  selfHeal: false # true: what others changed is put right
+  namespaces: [default] # where it may write; objects without namespace go into the first
+  # kinds: [Deployment, ConfigMap] # what it may write; unless given, all kinds that have a namespace
+  # credentials: {name: git} # a Secret: username and password, token, or ssh-privatekey and known_hosts
+  # webhook: {secret: {name: git}} # who knows its key webhook may POST /v1/webhook/$name
+"""
+
 NODE = """\
 # What people say about a node. It needs no object to be used: it appears when its agent starts.
 # An admin applies it: berth apply -f $file

@@ -67,14 +67,18 @@ class Applier:
 
     def plan(self, documents: Iterable[Document]) -> tuple[Planned, ...]:
         """Return what each document would do, in the order of writing. Raises InvalidManifest, Refused."""
+        planned = self.compare(documents)
+        policy = at_one_revision(self._store, lambda reading: read_policy(reading, self._keys))
+        check(planned, policy)
+        return planned
+
+    def compare(self, documents: Iterable[Document]) -> tuple[Planned, ...]:
+        """Return what `plan` does, without asking whether it may be written. Raises Refused."""
         ordered = sorted(documents, key=lambda document: apply_rank(document.ref))
         found = self._read(ordered)
         there = [document.ref for document in ordered if self._keys.spec(document.ref) in found]
         claims = read_claims(self._store, self._keys, there)
-        planned = tuple(self._plan_one(document, found, claims) for document in ordered)
-        policy = at_one_revision(self._store, lambda reading: read_policy(reading, self._keys))
-        check(planned, policy)
-        return planned
+        return tuple(self._plan_one(document, found, claims) for document in ordered)
 
     def _read(self, documents: list[Document]) -> dict[str, KeyValue]:
         """Return what is stored about the documents: of many, first which exist at all, as most may be new."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # what only some verbs need is imported where it is used, so 
     from client.planned import ApplyResult, Planned
     from client.progress import Progress
     from client.rollout import Rollout
+    from client.sources import Sources
     from client.wish import Goal
     from schemas.errors import Problem
     from schemas.manifest import Document
@@ -313,6 +314,13 @@ class Client(Reaching):
         from client.rollout import Rollout
 
         return Rollout(self.store, self.keys, self._waiter, self._now)
+
+    @property
+    def sources(self) -> "Sources":
+        """Sync, suspend, resume and roll back GitSources."""
+        from client.sources import Sources
+
+        return Sources(self.store, self.keys, self._waiter, self._now)
 
     def forget_secret_key(self) -> str:
         """Take back the published key of secrets, when its private half is lost; return its name."""

@@ -18,6 +18,7 @@ Json = dict[str, Any]  # Any: JSON of any shape
 SHOWN_CHARACTERS = 60  # of a value in a sentence
 NOT_SET = "not set"
 SET_PREFIX = "set."
+SOURCE_PREFIX = "git."  # a GitSource, which the leader syncs
 PLAIN = "berth"  # who applies without naming a set
 
 
@@ -151,7 +152,9 @@ def _left(mine: Any, theirs: Any, merged: Any, desired: Any, path: str) -> Itera
 
 
 def manager_text(manager: str) -> str:
-    """Return a manager as people know it: `set web of namespace default`, or its name."""
+    """Return a manager as people know it: `set web of namespace default`, `gitsource/web`, or its name."""
+    if manager.startswith(SOURCE_PREFIX):
+        return f"gitsource/{manager.removeprefix(SOURCE_PREFIX)}"
     namespace, _, name = manager.removeprefix(SET_PREFIX).partition(".")
     if manager.startswith(SET_PREFIX) and name:
         return f"set {name} of namespace {namespace}"

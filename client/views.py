@@ -54,14 +54,15 @@ IN_CLEAR = (
 )
 
 _STATUS_MODELS: dict[str, type[Model]] = {"tasks": TaskStatus, "nodes": NodeStatus}
-_WORKLOAD_STATUS = {
-    "deployments": "DeploymentStatus",
-    "daemonsets": "DaemonSetStatus",
-    "jobs": "JobStatus",
-    "cronjobs": "CronJobStatus",
-    "disruptionbudgets": "DisruptionBudgetStatus",
+_STATUS_ELSEWHERE = {
+    "deployments": ("schemas.workload_status", "DeploymentStatus"),
+    "daemonsets": ("schemas.workload_status", "DaemonSetStatus"),
+    "jobs": ("schemas.workload_status", "JobStatus"),
+    "cronjobs": ("schemas.workload_status", "CronJobStatus"),
+    "disruptionbudgets": ("schemas.workload_status", "DisruptionBudgetStatus"),
+    "gitsources": ("schemas.gitsource_status", "GitSourceStatus"),
 }
-"""Plural -> the model of its status; imported when one is read."""
+"""Plural -> (module, name) of the model of its status; imported when one is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,10 +313,10 @@ def _parse_status(kind: Kind, kv: KeyValue | None) -> tuple[Json | None, Model |
 @cache
 def status_model(plural: str) -> type[Model]:
     """Return the model of a kind's status, imported when it is first asked for."""
-    name = _WORKLOAD_STATUS.get(plural)
-    if name is None:
+    module, name = _STATUS_ELSEWHERE.get(plural, ("", ""))
+    if not module:
         return _STATUS_MODELS.get(plural, ObjectStatus)
-    found: type[Model] = getattr(import_module("schemas.workload_status"), name)
+    found: type[Model] = getattr(import_module(module), name)
     return found
 
 

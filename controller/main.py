@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from controller.companions import Beside
 from controller.errors import CannotStart
 from controller.manager import Controller, ControllerSettings
 from controller.reconcilers.collection import FinishedPolicy
@@ -24,7 +25,7 @@ from store.api import Store
 from store.errors import PermissionDenied, Rewound, ServerTooOld, StoreError
 from store.loop import Supervisor, calm_collector, steady_clock
 
-__all__ = ["ControllerOptions", "FinishedPolicy", "run_controller"]
+__all__ = ["Beside", "ControllerOptions", "FinishedPolicy", "run_controller"]
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,12 @@ class ControllerOptions:
     finished: FinishedPolicy = field(default_factory=FinishedPolicy)
 
 
-def run_controller(options: ControllerOptions) -> int:
-    """Run until SIGTERM or SIGINT; return the exit code. Errors that a person must mend print one line."""
+def run_controller(options: ControllerOptions, beside: Beside | None = None) -> int:
+    """Run until SIGTERM or SIGINT; return the exit code. Errors that a person must mend print one line.
+
+    beside: what else this process does while it leads.
+    """
+    beside = beside or Beside()
     stopping = threading.Event()
     calm_collector()
     try:
@@ -67,9 +72,9 @@ def run_controller(options: ControllerOptions) -> int:
         return _fail(f"can't listen on {options.listen}: {error}; choose another with --listen")
     with _signals(stopping):
         current: list[Controller] = []
-        server = ApiServer(listener, lambda: current[-1])
+        server = ApiServer(listener, lambda: current[-1], beside.hook)
         try:
-            return _run_lives(options, key_pair, address_of(listener), stopping, current, server)
+            return _run_lives(options, key_pair, address_of(listener), stopping, current, server, beside)
         except (CannotStart, ServerTooOld, PermissionDenied, OSError) as error:
             return _fail(str(error))
         finally:
@@ -85,13 +90,14 @@ def _run_lives(
     stopping: threading.Event,
     current: list[Controller],
     server: ApiServer,
+    beside: Beside,
 ) -> int:
     """Run one controller after another: each rewind of history ends one, and the next begins afresh."""
     saw_rewind = False
     while not stopping.is_set():
         store = open_store(options)
         try:
-            life = _Life(store, options, key_pair, address, saw_rewind)
+            life = _Life(store, options, key_pair, address, saw_rewind, beside)
             current[:] = [life.controller]
             if not server.started:
                 server.start()
@@ -122,6 +128,7 @@ class _Life:
         key_pair: KeyPair | None,
         address: str,
         saw_rewind: bool,
+        beside: Beside,
     ) -> None:
         self._clock = steady_clock()
         self._supervisor = Supervisor(self._clock)
@@ -138,12 +145,19 @@ class _Life:
         )
         source = Random(lambda: str(uuid.uuid4()), lambda: secrets.token_urlsafe(32), secrets.randbits(32))
         self.controller = Controller(
-            store, settings, source, saw_rewind=saw_rewind, wake_core=wakes["core"].set
+            store,
+            settings,
+            source,
+            saw_rewind=saw_rewind,
+            wake_core=wakes["core"].set,
+            starters=beside.starters,
         )
         for actor in self.controller.actors:
             wake = wakes.setdefault(actor.name, threading.Event())
             self._supervisor.add(actor, wake)
         self.controller.writer.wake = wakes["writer"].set
+        if beside.starters:
+            self.controller.companions.wake = wakes[self.controller.companions.name].set
 
     def run(self, stopping: threading.Event) -> bool:
         """Run until `stopping`; return True if history was rewound. Other errors are raised."""
@@ -151,6 +165,8 @@ class _Life:
         while not stopping.wait(0.5) and not self._supervisor.wait(0.0) and self.controller.refusal is None:
             pass
         lingering = self._supervisor.stop()
+        if self.controller.companions.name not in lingering:
+            self.controller.companions.close()
         if lingering:  # a call to the store hangs; its thread still owns what resigning would touch
             log.warning("not resigned, the lease will expire; still busy=%s", ",".join(lingering))
         else:

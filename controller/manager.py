@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from controller.compactor import Compactor
+from controller.companions import Companions, Starter
 from controller.electing import LEASE_TTL_S, Electing
 from controller.errors import CannotStart
 from controller.leader import Term
@@ -79,6 +80,7 @@ class Controller:
         *,
         saw_rewind: bool = False,
         wake_core: Callable[[], None] = lambda: None,
+        starters: tuple[Starter, ...] = (),
     ) -> None:
         self._settings = settings
         self._random = random_source
@@ -86,6 +88,7 @@ class Controller:
         self._spent: Fence | None = None
         self._is_away = False
         self.keys = Keys(settings.prefix)
+        self.store, self.key_pair = store, settings.key_pair
         self.view = View(self.keys)
         self.informer = Informer(store, (self.keys.root,), wake_core)
         info = LeaderInfo(
@@ -94,6 +97,8 @@ class Controller:
         self.electing = Electing(store, self.keys, info, wake_core, lease_ttl_s=settings.lease_ttl_s)
         self.writer = Writer(store, wake_core)
         self.compactor = Compactor(store, self.keys, self._fence)
+        self.companions = Companions(store, self.keys, starters, self._fence, settings.key_pair)
+        self._beside = (self.companions,) if starters else ()
         self._recorder = Recorder(store, self.keys, settings.identity)
         self.questions = Questions(wake_core)
         self.term: Term | None = None
@@ -102,7 +107,7 @@ class Controller:
     @property
     def actors(self) -> tuple[Actor, ...]:
         """In the order of their start."""
-        return (self, self.electing, self.writer, self.compactor)
+        return (self, self.electing, self.writer, self.compactor, *self._beside)
 
     def _fence(self) -> Fence | None:
         term = self.term  # read once: another thread asks
@@ -180,6 +185,7 @@ class Controller:
                 key_pair=self._settings.key_pair,
                 finished=self._settings.finished,
             )
+            self.companions.wake()
 
     def _may_lead(self, fence: Fence) -> bool:
         """Say whether the cache is as new as this leadership, and so shows all that leaders before it wrote.
@@ -199,6 +205,7 @@ class Controller:
             self.electing.renounce(self.term.fence)
             self.term.end()
             self.term = None
+            self.companions.wake()
 
     @property
     def _incarnation(self) -> int:

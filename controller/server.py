@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from controller import readapi
+from controller import hooks, readapi
+from controller.companions import Hook
 from controller.manager import Controller
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def metrics_text(controller: Controller) -> str:
     return "\n".join(lines) + "\n"
 
 
-def application(controller: Callable[[], Controller]) -> "Starlette":
+def application(controller: Callable[[], Controller], hook: Hook | None = None) -> "Starlette":
     """Return the web application; `controller` gives the current one, which changes after a rewind."""
     from starlette.applications import Starlette
     from starlette.responses import JSONResponse, PlainTextResponse
@@ -86,17 +87,24 @@ def application(controller: Callable[[], Controller]) -> "Starlette":
         return PlainTextResponse(metrics_text(controller()))
 
     own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
-    return Starlette(routes=[*own, *readapi.routes(controller)])
+    hooked = hooks.routes(controller, hook) if hook is not None else []
+    return Starlette(routes=[*own, *readapi.routes(controller), *hooked])
 
 
 class ApiServer:
     """Runs the application until `stop`."""
 
-    def __init__(self, listener: socket.socket, controller: Callable[[], Controller]) -> None:
+    def __init__(
+        self, listener: socket.socket, controller: Callable[[], Controller], hook: Hook | None = None
+    ) -> None:
         import uvicorn
 
         config = uvicorn.Config(
-            application(controller), log_level="warning", lifespan="off", access_log=False, log_config=None
+            application(controller, hook),
+            log_level="warning",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
         )
         self._server = uvicorn.Server(config)
         self._listener = listener

@@ -199,6 +199,30 @@ FIELD_DOCS: dict[str, dict[str, str]] = {
         "preemptionPolicy": "Never: tasks of the class wait, and make no other task leave.",
         "description": "What it is for.",
     },
+    "GitSourceSpec": {
+        "url": "Repository: https://, http://, ssh://, USER@HOST:PATH or file:///; without credentials.",
+        "branch": "Branch to follow; default, without tag: the repository's main one.",
+        "tag": "Tag to follow.",
+        "commit": "Stay at this commit, as written by berth sync rollback; whole id.",
+        "path": "Folder of the repository with the manifests, and folders below it; default: all.",
+        "vars": "File of the repository with values for ${NAME} in manifests; see: berth render --help.",
+        "interval": "How often the repository is asked, and objects are compared; at least 5s.",
+        "prune": "Delete objects of the source that are not in the repository any more.",
+        "selfHeal": "Put right what others changed; otherwise it is only told.",
+        "suspend": "Leave everything as it is.",
+        "allowEmpty": "Let a commit prune every object of the source.",
+        "credentials": "Secret with username and password, token, or ssh-privatekey and known_hosts.",
+        "namespaces": 'Where it may write; "*" is everywhere. Objects without namespace go into the first.',
+        "kinds": "What it may write; default: all kinds that have a namespace. Others have to be named.",
+        "webhook": "Lets the server of the repository say that there is news.",
+    },
+    "SecretPlace": {"namespace": "Namespace of the Secret.", "name": "Name of the Secret."},
+    "SecretKeyPlace": {
+        "namespace": "Namespace of the Secret.",
+        "name": "Name of the Secret.",
+        "key": "Key of the Secret.",
+    },
+    "Webhook": {"secret": "Key of a Secret that the caller proves to know."},
     "NodeSpec": {
         "drain": "A drain that goes on; written by berth drain.",
         "taints": "What keeps tasks off the node that do not tolerate it.",
@@ -403,6 +427,7 @@ _OTHERS = (
     "Job",
     "CronJob",
     "DisruptionBudget",
+    "GitSource",
 )
 for _kind in (*_OTHERS, *_WITHOUT_SPEC):
     FIELD_DOCS[_kind] = {

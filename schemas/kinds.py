@@ -12,6 +12,7 @@ from schemas.meta import Model
 if TYPE_CHECKING:
     from schemas.budget import DisruptionBudget
     from schemas.configmap import ConfigMap
+    from schemas.gitsource import GitSource
     from schemas.job import CronJob, Job
     from schemas.namespace import Namespace
     from schemas.node import Node
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         | Queue
         | PriorityClass
         | Secret
+        | GitSource
     )
 else:
     WrittenObject = Model  # at run time a name for annotations: no model is imported before it is used
@@ -78,6 +80,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("DaemonSet", "daemonsets", True, "workload", ("ds",)),
     Kind("Job", "jobs", True, "job"),
     Kind("CronJob", "cronjobs", True, "job", ("cj",)),
+    Kind("GitSource", "gitsources", False, "gitsource", ("gs",)),
 )
 """In the order in which they are applied: what others name comes first."""
 

@@ -24,6 +24,14 @@ class EvictRequest(Model):
     requested_at: str = ""
 
 
+class SyncRequest(Model):
+    """Look at the repository of a GitSource now. `heal`: put right what drifted, too, as a person wants who asks."""
+
+    kind: Literal["SyncRequest"] = "SyncRequest"
+    requested_at: str = ""
+    heal: bool = True
+
+
 class FenceRequest(Model):
     """An operator asserts that a node is dead: nothing of it runs or will run."""
 

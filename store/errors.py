@@ -3,6 +3,7 @@
 StoreError
 ├── Unavailable        no endpoint answered; nothing was written
 │   └── OutcomeUnknown     the reply was lost: the write may or may not have happened
+├── Deposed            the fence that the write carried is gone: somebody else is entitled to write now
 ├── PermissionDenied   the user may not read or write this range
 ├── InvalidRequest     the store refuses its form, such as one key put twice: a bug of the caller
 ├── RequestTooLarge    over 1.5 MiB, or over 128 operations
@@ -26,6 +27,10 @@ class Unavailable(StoreError):
 
 class OutcomeUnknown(Unavailable):
     """The reply to a write was lost; read before writing again."""
+
+
+class Deposed(StoreError):
+    """The fence of the writer is gone; nothing was written."""
 
 
 class PermissionDenied(StoreError):
