@@ -55,13 +55,19 @@ def read_manifests(
     namespace: str,
     vars_file: str = "",
     may_be_empty: bool = False,
+    more: Iterable[Source] = (),
 ) -> Manifests:
-    """Read and check all files. may_be_empty: a folder without manifests is no error.
+    """Read and check all files. may_be_empty: a folder without manifests is no error. more: what was read elsewhere.
 
     Raises BadOption, InvalidManifest.
     """
     read = check_manifests(
-        names, recursive=recursive, namespace=namespace, vars_file=vars_file, may_be_empty=may_be_empty
+        names,
+        recursive=recursive,
+        namespace=namespace,
+        vars_file=vars_file,
+        may_be_empty=may_be_empty,
+        more=more,
     )
     if read.problems:
         raise InvalidManifest(read.problems)
@@ -75,16 +81,18 @@ def check_manifests(
     namespace: str,
     vars_file: str = "",
     may_be_empty: bool = False,
+    more: Iterable[Source] = (),
 ) -> Manifests:
     """Read all files, and return what is right and what is wrong. Raises BadOption; InvalidManifest for variables."""
     variables = _read_variables(vars_file)
     skipped = os.path.realpath(vars_file) if vars_file else ""
-    sources = tuple(
+    files = (
         source
         for name in names
         for source in _read(name, recursive=recursive, may_be_empty=may_be_empty)
         if os.path.realpath(source[0]) != skipped
     )
+    sources = (*files, *more)
     tree = check_sources(sources, default_namespace=namespace, variables=variables)
     if tree.unused and not tree.problems:
         note(f"Note: {vars_file} gives {', '.join(tree.unused)}, which nothing uses")

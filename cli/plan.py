@@ -9,10 +9,11 @@ from cli.answering import ask_plan
 from cli.apply import AllowEmpty, CreateNamespace, Prune, Set, check_set_options
 from cli.colour import coloured_diff, is_coloured
 from cli.intent import Intended, Intent, intended
-from cli.manifests import Files, Recursive, Vars, read_manifests, telling_lines
+from cli.manifests import Recursive, Vars, read_manifests, telling_lines
 from cli.output import Output, format_data, parse_output
 from cli.packing import packing_lines, parse_budget
 from cli.plan_markdown import markdown
+from cli.repository import Folder, Repo, Rev, read_repository
 from cli.session import note, out, session_of
 from cli.settings import HELP
 from cli.shares import percent, task_text
@@ -39,7 +40,10 @@ def register(app: typer.Typer, name: str) -> None:
 
 def plan(
     context: typer.Context,
-    filename: Files,
+    filename: Annotated[
+        list[str] | None,
+        typer.Option("-f", "--filename", help="File, folder, or - for stdin; repeatable."),
+    ] = None,
     recursive: Recursive = False,
     create_namespace: CreateNamespace = False,
     out_file: Annotated[
@@ -56,6 +60,9 @@ def plan(
     prune: Prune = False,
     allow_empty: AllowEmpty = False,
     vars_file: Vars = "",
+    repo: Repo = "",
+    rev: Rev = "",
+    path: Folder = "",
 ) -> None:
     """Show what an apply would change, where each task would land, what would wait and why, and who would have to go.
 
@@ -71,12 +78,17 @@ def plan(
         raise BadOption(
             "a plan in a file has no set; leave --out away, and apply with: berth apply --set NAME"
         )
+    if bool(repo) == bool(filename):
+        raise BadOption("give either -f FILE, what to plan, or --repo URL, a git repository")
+    if (rev or path) and not repo:
+        raise BadOption("--rev and --path go with --repo URL")
     read = read_manifests(
-        filename,
+        filename or (),
         recursive=recursive,
         namespace=session.namespace,
         vars_file=vars_file,
         may_be_empty=allow_empty,
+        more=read_repository(repo, rev, path) if repo else (),
     )
     wanted = Intent(set_name, prune, allow_empty, create_namespace)
     with session.client() as client, telling_lines(read.sources):

@@ -17,6 +17,7 @@ from sealing.keys import new_key_pair
 from tests.cli.helpers import Shell, write_yaml
 from tests.client.helpers import KEYS, World, make_object, make_task
 from tests.client.owned import keep, make_deployment, make_owned, make_template
+from tests.gitops.repositories import Repository
 
 PRUNE = ("--set", "shop", "--prune")
 
@@ -270,6 +271,48 @@ def test_secret_is_sealed_for_a_repository_and_applied_from_it(
         "there is no Secret in"
         in berth("secret", "seal", "-f", write_yaml(tmp_path / "t.yaml", make_task())).err
     )
+
+
+def test_plan_reads_a_repository_without_checking_it_out(berth: Shell, world: World, tmp_path: Path) -> None:
+    world.put(KEYS.cluster, {"kind": "Cluster", "clusterUid": "c"})
+    repository = Repository(tmp_path / "git")
+    first = repository.commit(
+        {"deploy/q.yaml": yaml.safe_dump(make_object("Queue", "one")), "x.yaml": "no: manifest"}
+    )
+    repository.commit({"deploy/q.yaml": yaml.safe_dump(make_object("Queue", "two"))}, "another queue")
+    of = ("plan", "--repo", str(repository.bare), "--path", "deploy")
+    newest = berth(*of, "--set", "shop")
+    assert newest.code == 1, newest
+    assert "+  name: two" in newest.out
+    assert "by Ada: another queue" in newest.err
+    assert "+  name: one" in berth(*of, "--rev", first).out
+    assert "+  name: two" in berth(*of, "--rev", "main").out
+    everything = berth("plan", "--repo", repository.url)
+    assert (everything.code, "x.yaml:1" in everything.err) == (255, True)
+    assert world.keys_under("/berth/spec/") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--repo", "REPO", "--rev", "nope"), "has no tag 'nope'"),
+        (("--repo", "REPO", "--rev", "--upload-pack=x"), "--rev: "),
+        (("--repo", "REPO", "--path", "../x"), "--path: "),
+        (("--repo", "REPO", "--path", "nope"), "'nope' is not there"),
+        (("--repo", "/nonexistent/folder"), "it is no folder here"),
+        (("--repo", "ext::sh -c id"), "it is no folder here"),
+        (("--repo", "REPO", "-f", "x.yaml"), "give either -f FILE"),
+        (("--rev", "main", "-f", "x.yaml"), "go with --repo URL"),
+    ],
+)
+def test_repository_that_can_not_be_read_is_told(
+    berth: Shell, tmp_path: Path, options: tuple[str, ...], told: str
+) -> None:
+    repository = Repository(tmp_path / "git")
+    repository.commit({"q.yaml": yaml.safe_dump(make_object("Queue", "one"))})
+    answer = berth("plan", *(str(repository.bare) if each == "REPO" else each for each in options))
+    assert (answer.code, answer.out) == (255, "")
+    assert told in answer.err
 
 
 def test_masked_secret_is_shown_when_it_is_pruned(berth: Shell, world: World, folder: Path) -> None:
