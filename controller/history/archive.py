@@ -9,7 +9,6 @@ what came after it is then a gap, as it was not written. WAL, so that readers ke
 """
 
 import fcntl
-import json
 import logging
 import os
 import sqlite3
@@ -17,27 +16,34 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from controller.errors import CannotStart
 from controller.history.changes import (
-    Action,
-    ClusterMark,
     Gap,
-    Head,
     Horizon,
     Listed,
     Mark,
     Message,
-    Reason,
-    Recorded,
     Row,
 )
-from controller.history.pruning import Candidate, choose, forget
-from controller.history.recording import record_listed, record_seen
-from schemas.keys import ObjectRef
+from controller.history.pruning import choose, forget
+from controller.history.tables import (
+    COLUMNS,
+    ROW_BYTES,
+    TABLES,
+    candidates,
+    prune_to,
+    put_meta,
+    read_gaps,
+    read_horizon,
+    read_mark,
+    recorded_of,
+    row_of,
+    store_rows,
+    where,
+)
 
 log = logging.getLogger(__name__)
 
@@ -48,31 +54,10 @@ MIN_SIZE_BYTES = 4_194_304  # less holds too little to be of use
 DEFAULT_SIZE_BYTES = 67_108_864  # 64 MiB: some 90,000 changes of a deployment of 650 bytes
 FULL, AFTER_PRUNING = 0.9, 0.8  # prune above the one, down to the other
 BUSY_TIMEOUT_S = 5.0
-ROW_BYTES = 200  # what a row takes besides its content, indexes included
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS gaps (
-    seq INTEGER PRIMARY KEY, era INTEGER NOT NULL, after INTEGER NOT NULL, until INTEGER NOT NULL,
-    reason TEXT NOT NULL, after_time REAL NOT NULL, until_time REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS rows (
-    seq INTEGER PRIMARY KEY, era INTEGER NOT NULL, plural TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
-    revision INTEGER NOT NULL, generation INTEGER NOT NULL, uid TEXT NOT NULL, action TEXT NOT NULL,
-    time REAL NOT NULL, after INTEGER NOT NULL, after_time REAL NOT NULL, who TEXT NOT NULL, digest TEXT NOT NULL,
-    value BLOB, superseded INTEGER);
-CREATE INDEX IF NOT EXISTS rows_of ON rows (plural, namespace, name);
-CREATE INDEX IF NOT EXISTS rows_superseded ON rows (superseded) WHERE superseded IS NOT NULL;
-CREATE UNIQUE INDEX IF NOT EXISTS rows_live ON rows (plural, namespace, name) WHERE superseded IS NULL;
-"""
-_COLUMNS = "seq, era, plural, namespace, name, revision, generation, uid, action, time, after, after_time, who, digest"
 
 
 class Damaged(Exception):
     """The file holds no archive of ours."""
-
-
-class NotBegun(Exception):
-    """The archive holds nothing yet, as it was begun anew: it needs a list first."""
 
 
 class FileLock:
@@ -171,13 +156,13 @@ class Archive:
         db = self._writer()
         self._make_room(db, sum(map(_size_of, messages)))
         with _transaction(db):
-            mark = _mark(db)
+            mark = read_mark(db)
             for message in messages:
-                recorded = _recorded(db, message, mark)
-                _store(db, recorded)
+                recorded = recorded_of(db, message, mark)
+                store_rows(db, recorded)
                 mark = recorded.mark
             if mark is not None:
-                _put_meta(db, "mark", mark)
+                put_meta(db, "mark", mark)
 
     def _writer(self) -> sqlite3.Connection:
         if self._db is None:
@@ -199,16 +184,16 @@ class Archive:
         """Remove the oldest rows of so many bytes; return how many more there should be."""
         db = self._writer()
         with _transaction(db):
-            pruning = choose(_candidates(db, "superseded IS NOT NULL"), excess_bytes)
+            pruning = choose(candidates(db, "superseded IS NOT NULL"), excess_bytes)
             if pruning.horizon:
-                _prune(db, pruning.horizon)
+                prune_to(db, pruning.horizon)
         return excess_bytes - pruning.freed_bytes
 
     def _forget(self, excess_bytes: int) -> None:
         """Remove content of what stands: then that alone is too much."""
         db = self._writer()
         with _transaction(db):
-            chosen = forget(list(_candidates(db, "superseded IS NULL AND value IS NOT NULL")), excess_bytes)
+            chosen = forget(list(candidates(db, "superseded IS NULL AND value IS NOT NULL")), excess_bytes)
             db.executemany("UPDATE rows SET value = NULL WHERE seq = ?", [(seq,) for seq in chosen])
         if chosen:
             log.warning(
@@ -229,10 +214,10 @@ class Archive:
     ) -> tuple[tuple[Row, ...], tuple[Gap, ...], Mark | None, Horizon]:
         """Return rows without content, gaps, mark and horizon, of one moment. namespaces None: all."""
         with self._reader() as db:
-            where, values = _filter(namespaces, plural, name)
-            rows = db.execute(f"SELECT {_COLUMNS} FROM rows WHERE {where} ORDER BY seq", values)
-            found = tuple(_row(row) for row in rows)
-            return found, tuple(_gaps(db)), _mark(db), _horizon(db)
+            terms, values = where(namespaces, plural, name)
+            rows = db.execute(f"SELECT {COLUMNS} FROM rows WHERE {terms} ORDER BY seq", values)
+            found = tuple(row_of(row) for row in rows)
+            return found, tuple(read_gaps(db)), read_mark(db), read_horizon(db)
 
     def values(self, seqs: Iterable[int]) -> dict[int, bytes]:
         """Return seq -> raw JSON of the rows that have any."""
@@ -267,7 +252,7 @@ def _check(db: sqlite3.Connection) -> None:
     (told,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if told != "ok":
         raise Damaged(told)
-    db.executescript(_TABLES)
+    db.executescript(TABLES)
     db.execute(f"PRAGMA user_version = {VERSION}")
 
 
@@ -286,132 +271,3 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 def _size_of(message: Message) -> int:
     changes = message.objects if isinstance(message, Listed) else message.changes
     return sum(ROW_BYTES + len(getattr(each, "value", None) or b"") // 2 for each in changes)
-
-
-def _mark(db: sqlite3.Connection) -> Mark | None:
-    row = db.execute("SELECT value FROM meta WHERE key = 'mark'").fetchone()
-    if row is None:
-        return None
-    raw = json.loads(row[0])
-    return Mark(raw["era"], raw["revision"], raw["time"], ClusterMark(**raw["cluster"]))
-
-
-def _horizon(db: sqlite3.Connection) -> Horizon:
-    row = db.execute("SELECT value FROM meta WHERE key = 'horizon'").fetchone()
-    return Horizon() if row is None else Horizon(**json.loads(row[0]))
-
-
-def _put_meta(db: sqlite3.Connection, key: str, value: Mark | Horizon) -> None:
-    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(asdict(value))))
-
-
-_LIVE = "superseded IS NULL"
-
-
-def _heads(db: sqlite3.Connection) -> Iterator[tuple[ObjectRef, Head]]:
-    found = db.execute(
-        f"SELECT plural, namespace, name, revision, generation, uid, digest FROM rows WHERE {_LIVE}"
-    )
-    for plural, namespace, name, *head in found:
-        yield ObjectRef(plural, namespace, name), Head(*head)
-
-
-def _head(db: sqlite3.Connection, ref: ObjectRef) -> tuple[ObjectRef, Head | None]:
-    row = db.execute(
-        "SELECT revision, generation, uid, digest FROM rows WHERE plural = ? AND namespace = ? AND name = ? "
-        f"AND {_LIVE}",
-        (ref.plural, ref.namespace, ref.name),
-    ).fetchone()
-    return ref, None if row is None else Head(*row)
-
-
-def _recorded(db: sqlite3.Connection, message: Message, mark: Mark | None) -> Recorded:
-    if isinstance(message, Listed):
-        return record_listed(message, mark, dict(_heads(db)))
-    if mark is None:
-        raise NotBegun
-    heads = (_head(db, ref) for ref in {change.ref for change in message.changes})
-    return record_seen(message, mark, {ref: head for ref, head in heads if head is not None})
-
-
-def _store(db: sqlite3.Connection, recorded: Recorded) -> None:
-    for row in recorded.rows:
-        place = (row.ref.plural, row.ref.namespace, row.ref.name)
-        value = None if row.value is None else zlib.compress(row.value)
-        (seq,) = db.execute("SELECT coalesce(max(seq), 0) + 1 FROM rows").fetchone()
-        db.execute(
-            f"UPDATE rows SET superseded = ? WHERE plural = ? AND namespace = ? AND name = ? AND {_LIVE}",
-            (seq, *place),
-        )
-        superseded = seq if row.is_deletion else None
-        db.execute(
-            "INSERT INTO rows (seq, era, plural, namespace, name, revision, generation, uid, action, time, after, "
-            "after_time, who, digest, value, superseded) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                seq, row.era, *place, row.revision, row.generation, row.uid, row.action.value, row.time, row.after,
-                row.after_time, ",".join(row.who), row.digest, value, superseded,
-            ),
-        )  # fmt: skip
-    if recorded.gap is not None:
-        gap = recorded.gap
-        db.execute(
-            "INSERT INTO gaps (era, after, until, reason, after_time, until_time) VALUES (?, ?, ?, ?, ?, ?)",
-            (gap.era, gap.after, gap.until, gap.reason.value, gap.after_time, gap.until_time),
-        )
-
-
-def _candidates(db: sqlite3.Connection, where: str) -> Iterator[Candidate]:
-    found = db.execute(
-        f"SELECT seq, coalesce(superseded, 0), coalesce(length(value), 0) FROM rows WHERE {where}"
-    )
-    for seq, superseded, size in found:
-        yield Candidate(seq, superseded, size + ROW_BYTES)
-
-
-def _prune(db: sqlite3.Connection, horizon: int) -> None:
-    era, revision, when = db.execute(
-        "SELECT era, revision, time FROM rows WHERE seq = ?", (horizon,)
-    ).fetchone()
-    db.execute("DELETE FROM rows WHERE superseded <= ?", (horizon,))
-    db.execute("DELETE FROM gaps WHERE era < ? OR (era = ? AND until <= ?)", (era, era, revision))
-    _put_meta(db, "horizon", Horizon(horizon, era, revision, when))
-
-
-def _filter(namespaces: Iterable[str] | None, plural: str, name: str) -> tuple[str, list[str]]:
-    terms, values = ["1"], []
-    if namespaces is not None:
-        wanted = sorted(set(namespaces))
-        terms.append(f"namespace IN ({', '.join('?' * len(wanted))})")
-        values += wanted
-    for column, value in (("plural", plural), ("name", name)):
-        if value:
-            terms.append(f"{column} = ?")
-            values.append(value)
-    return " AND ".join(terms), values
-
-
-def _row(columns: tuple[Any, ...]) -> Row:  # Any: SQLite's values, as `_store` wrote them
-    seq, era, plural, namespace, name, revision, generation, uid, action, when, after, since, who, digest = (
-        columns
-    )
-    return Row(
-        era,
-        ObjectRef(plural, namespace, name),
-        revision,
-        generation,
-        uid,
-        Action(action),
-        when,
-        after,
-        since,
-        tuple(filter(None, who.split(","))),
-        None,
-        digest,
-        seq,
-    )
-
-
-def _gaps(db: sqlite3.Connection) -> Iterator[Gap]:
-    found = db.execute("SELECT era, after, until, reason, after_time, until_time FROM gaps ORDER BY seq")
-    for era, after, until, reason, after_time, until_time in found:
-        yield Gap(era, after, until, Reason(reason), after_time, until_time)

@@ -15,8 +15,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from controller.history.archive import Archive, NotBegun, is_damage
+from controller.history.archive import Archive, is_damage
 from controller.history.changes import ClusterMark, Gone, Listed, Message, Reason, Seen, Stored
+from controller.history.tables import NotBegun
 from schemas.cluster import Cluster
 from schemas.keys import AppliedKey, Family, Keys, ObjectRef, SpecKey
 from store import codec
