@@ -7,7 +7,7 @@ import pytest
 from cli.refs import parse_targets
 from client.errors import BadOption
 from tests.cli.helpers import Shell, write_yaml
-from tests.client.helpers import World
+from tests.client.helpers import KEYS, World
 
 BACKEND = {
     "apiVersion": "berth/v1",
@@ -45,6 +45,27 @@ def test_it_is_changed_and_deleted_by_its_name(applied: World, berth: Shell, tmp
     assert wrong.code == 1
     assert "limit cpu=500m is below the guarantee cpu=1" in wrong.err
     assert berth("delete", "queue/eng/backend", "--wait=false").code == 0
+
+
+def test_amounts_have_a_unit_for_people_and_stay_exact_for_programs(applied: World, berth: Shell) -> None:
+    berth("patch", "queue/eng/backend", "-p", '{"spec": {"guarantee": {"memory": 7364512153}}}')
+    assert "cpu=1,memory=7023Mi" in berth("get", "queues", "-o", "wide").out
+    assert "  memory:  7023Mi" in berth("describe", "queue", "eng/backend").lines
+    assert "7364512153" in berth("get", "queue", "eng/backend", "-o", "yaml").out
+
+
+def test_describe_tells_of_a_guarantee_that_is_not_there(applied: World, berth: Shell) -> None:
+    view = applied.client.get("queue", "eng/backend")
+    lacking = {
+        "type": "Guaranteed",
+        "status": "False",
+        "reason": "GuaranteesExceedCluster",
+        "message": "too much",
+    }
+    applied.put(KEYS.status(view.ref), {"kind": "ObjectStatus", "uid": view.uid, "conditions": [lacking]})
+    told = berth("describe", "queue", "eng/backend").out
+    assert "Conditions:" in told
+    assert "too much" in told
 
 
 def test_tasks_of_a_namespace_may_name_it_if_both_allow_that(

@@ -12,6 +12,7 @@ from client.doctor_walk import trouble, walk
 from client.views import status_model
 from schemas.keys import ObjectRef
 from schemas.kinds import KINDS
+from schemas.meta import CLUSTER_NAMESPACE
 from schemas.state import TaskState
 from tests.client.helpers import KEYS, World
 
@@ -284,7 +285,7 @@ def test_trouble_of_a_queue_is_read_off_its_conditions() -> None:
         {"type": "Guaranteed", "status": "False", "reason": "GuaranteesExceedCluster", "message": "too much"}
     ]
     world.put(
-        KEYS.status(ObjectRef("queues", "", "eng/web")),
+        KEYS.status(ObjectRef("queues", CLUSTER_NAMESPACE, "eng/web")),
         {"kind": "ObjectStatus", "uid": "u", "conditions": said},
     )
     (trouble_,) = walk(world.store, KEYS, "default").queues
