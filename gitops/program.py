@@ -208,6 +208,8 @@ def _why(verb: str, code: int, errors: IO[bytes]) -> str:
     text = clean(errors.read(MAX_ERROR_BYTES).decode("utf-8", errors="replace"))
     if code == -signal.SIGXFSZ or "File too large" in text:
         return f"git {verb}: the repository is larger than {MAX_FILE_BYTES // 2**20} MiB, which a source may have"
+    if "returned error: 30" in text:
+        text += "; no redirect is followed: name the address that it leads to in spec.url"
     return f"git {verb}: {text or f'exit code {code}'}"
 
 

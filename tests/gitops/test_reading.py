@@ -3,6 +3,7 @@
 import socket
 import stat
 import subprocess
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from gitops.errors import BadCredentials, BadTree, GitFailed, RefMissing
 from gitops.mirror import Wanted
 from gitops.program import Access
 from tests.gitops.repositories import Reader, Repository
+from tests.gitops.server import dumb, serving, smart
 
 MAIN = Wanted("refs/heads/main")
 
@@ -291,3 +293,58 @@ def test_credentials_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(BadCredentials, match=words), access(url, values, tmp_path):
         pass
+
+
+# Over HTTP
+
+
+def test_a_server_that_knows_git_gives_the_last_commits(reader: Reader, repository: Repository) -> None:
+    repository.commit({"x.yaml": "1"})
+    second = repository.commit({"x.yaml": "2"})
+    with smart(repository.bare.parent) as url:
+        commit = reader.fetch(f"{url}/deploy.git", MAIN)
+        assert (commit, reader.mirror.files(commit, "")) == (second, {"x.yaml": b"2"})
+
+
+def test_a_server_of_plain_files_is_read_too(reader: Reader, repository: Repository) -> None:
+    first = repository.commit({"x.yaml": "1"})
+    repository.commit({"x.yaml": "2"})
+    repository.git("update-server-info", where=repository.bare)
+    with dumb(repository.bare.parent) as url:
+        assert reader.fetch(f"{url}/deploy.git", Wanted("refs/heads/main", first)) == first
+
+
+def test_credentials_open_a_private_repository_and_nothing_else_does(
+    reader: Reader, repository: Repository, tmp_path: Path
+) -> None:
+    id_ = repository.commit({"x.yaml": "1"})
+    with smart(repository.bare.parent, ("ada", "hunter2")) as url:
+        place = f"{url}/deploy.git"
+        with pytest.raises(GitFailed, match="could not read Username"):
+            reader.fetch(place, MAIN)
+        for password, expected in ((b"wrong", ""), (b"hunter2", id_)):
+            with access(place, {"username": b"ada", "password": password}, reader.home) as reached:
+                if expected:
+                    assert reader.mirror.tip(reached, MAIN) == expected
+                    assert reader.mirror.fetch(reached, MAIN, expected) == expected
+                else:
+                    with pytest.raises(GitFailed, match="Authentication failed"):
+                        reader.mirror.tip(reached, MAIN)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+
+
+def test_a_redirect_to_another_server_is_not_followed(reader: Reader, repository: Repository) -> None:
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", f"http://127.0.0.1:1{self.path}")
+            self.end_headers()
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    with (
+        serving(ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)) as url,
+        pytest.raises(GitFailed, match="no redirect is followed"),
+    ):
+        reader.fetch(f"{url}/x.git", MAIN)
