@@ -19,6 +19,7 @@ from controller.scheduler.node_view import NodeView
 from controller.sealing import Sealer, node_key_of
 from controller.view import View
 from schemas.admission import Admitted, Denied, Policy, admit
+from schemas.gitsource_status import GitSourceStatus
 from schemas.keys import ObjectRef
 from schemas.kinds import BY_PLURAL
 from schemas.meta import Model
@@ -259,7 +260,7 @@ class InputsOf:
             lacking=self._lacking(ref.name) if ref.plural == "queues" else None,
         )
 
-    def _policy_status(self, ref: ObjectRef) -> Versioned[ObjectStatus] | None:
+    def _policy_status(self, ref: ObjectRef) -> Versioned[ObjectStatus | GitSourceStatus] | None:
         record = self._view.policies.get(ref)
         return record.status if record is not None and isinstance(record.status, Versioned) else None
 

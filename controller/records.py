@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from controller.usage import NodeUsage
 from schemas.binding import Binding
+from schemas.gitsource_status import GitSourceStatus
 from schemas.keys import ObjectRef
 from schemas.meta import Model
 from schemas.node import Node
@@ -139,12 +140,12 @@ class SecretRecord:
 
 @dataclass(slots=True)
 class PolicyRecord:
-    """A namespace, queue, priority class or source, and the wish to delete it. status: of a queue."""
+    """A namespace, queue, priority class or source, and the wish to delete it. status: of a queue or source."""
 
     ref: ObjectRef
     spec: Slot[Model] = None
     delete: Slot[DeleteRequest] = None
-    status: Slot[ObjectStatus] = None
+    status: Slot[ObjectStatus | GitSourceStatus] = None
 
     @property
     def is_empty(self) -> bool:

@@ -17,6 +17,7 @@ from schemas.cluster import AccessToken, Cluster
 from schemas.configmap import ConfigMap
 from schemas.gang import GangCommit
 from schemas.gitsource import GitSource
+from schemas.gitsource_status import GitSourceStatus
 from schemas.keys import (
     AccessKey,
     AppliedKey,
@@ -150,7 +151,7 @@ class View:
                 return (ref,)
             case StatusKey(ref) if ref.plural in STATUSES:
                 return self.workloads.set_status(ref, kv)
-            case StatusKey(ref) if ref.plural == "queues":
+            case StatusKey(ref) if ref.plural in ("queues", "gitsources"):
                 return self._set_policy_status(ref, kv)
             case OwnedKey(ref) if ref.plural in ("tasks", "jobs"):
                 return self._set_owned(ref, kv)
@@ -287,10 +288,10 @@ class View:
 
     def _set_policy_status(self, ref: ObjectRef, kv: KeyValue | None) -> tuple[ObjectRef, ...]:
         policy = self.policies.setdefault(ref, PolicyRecord(ref))
-        policy.status = self._read(ObjectStatus, kv)
+        policy.status = self._read(GitSourceStatus if ref.plural == "gitsources" else ObjectStatus, kv)
         if policy.is_empty:
             del self.policies[ref]
-        return ()  # who looks at queues looks at this too; nobody needs to be told what he wrote
+        return ()  # who writes it knows it; it is read because an object goes together with its status
 
     def _set_owned(self, ref: ObjectRef, kv: KeyValue | None) -> tuple[ObjectRef, ...]:
         """Take in what an owner wrote of something that it made."""

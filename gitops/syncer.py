@@ -142,27 +142,13 @@ class Syncer:
         return Wish(kv.mod_revision, heal)
 
     def _let_go(self, sources: Mapping[str, Source]) -> None:
-        """Forget sources that are gone, or that are others of the same name, and the statuses of those."""
+        """Forget sources that are gone, or that are others of the same name; their statuses go with them."""
         for name, care in list(self._cares.items()):
             source = sources.get(name)
             is_gone = source is None or source.uid != care.source.uid
             if is_gone and (care.running is None or care.running.done()):
                 self._workshop.forget(care.source)
                 del self._cares[name]
-        for kv in self._informer.items(self._ranges[1]):
-            name = kv.key.removeprefix(self._ranges[1])
-            if self._informer.get(self._keys.spec(cluster_ref(PLURAL, name))) is None:
-                self._remove_status(kv)
-
-    def _remove_status(self, kv: KeyValue) -> None:
-        try:
-            self._store.txn(Txn((unchanged(kv.key, kv.mod_revision),), (Delete(kv.key),)))
-        except Deposed:
-            self.is_over = True
-        except Rewound:
-            raise
-        except StoreError as error:
-            log.warning("status of a source that is gone stays for now key=%s error=%s", kv.key, error)
 
     def _read_status(self, care: _Care) -> None:
         """Take in a status that is newer than what is held; own writes are held before the cache has them."""

@@ -1,9 +1,10 @@
-"""The planner of namespaces, queues and priority classes: they go when nothing uses them any more. Pure."""
+"""The planner of namespaces, queues, priority classes and sources: they go when nothing uses them any more. Pure."""
 
 from dataclasses import dataclass, replace
 
 from controller.reconcilers.guarantees import told_guarantee
 from controller.reconcilers.plan import EventNote, Plan, PutOwnerStatus, Reads, RemoveObject, RemoveRequest
+from schemas.gitsource_status import GitSourceStatus
 from schemas.keys import ObjectRef
 from schemas.status import ObjectStatus
 from schemas.versioned import Versioned
@@ -23,7 +24,7 @@ class PolicyInputs:
     delete_revision: int
     users: tuple[ObjectRef, ...]
     generation: int = 0
-    status: Versioned[ObjectStatus] | None = None
+    status: Versioned[ObjectStatus | GitSourceStatus] | None = None
     lacking: str | None = None
 
 
@@ -48,6 +49,8 @@ def _plan_status(inputs: PolicyInputs, plan: Plan, now: float) -> Plan:
     old = inputs.status.value if inputs.status is not None else None
     if not inputs.spec_uid:
         return plan if old is None else replace(plan, intents=(RemoveObject(),))
+    if isinstance(old, GitSourceStatus):  # told by who syncs the source
+        return plan
     own = old if old is not None and old.uid == inputs.spec_uid else None
     status = told_guarantee(own, inputs.spec_uid, inputs.generation, inputs.lacking, now)
     if status is None or status == old:

@@ -411,12 +411,11 @@ def test_a_new_leader_goes_on_and_writes_nothing_anew(world: Sync, repository: R
     assert world.spec_of("configmaps", "a")["data"] == {"x": "2"}
 
 
-def test_a_source_that_is_gone_leaves_its_objects_and_no_status(world: Sync, repository: Repository) -> None:
+def test_a_source_that_is_gone_leaves_its_objects_and_no_mirror(world: Sync, repository: Repository) -> None:
     repository.commit({"a.yaml": config("a")})
     world.source("app", repository, prune=True)
     world.settle()
     world.store.txn(Txn((), (Delete(KEYS.spec(cluster_ref("gitsources", "app"))),)))
     world.settle()
     assert world.objects() == ["spec/default/configmaps/a"]
-    assert world.keys_under("/berth/status/") == []
     assert list((world.folder / "mirrors").iterdir()) == []
