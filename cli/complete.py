@@ -120,6 +120,8 @@ class _Line:
         if hasattr(command, "commands"):
             if not names or names[0] not in command.commands:
                 return [_line(name, each.help) for name, each in command.commands.items()]
+            if verb == "sync" and not self._current.startswith("-"):
+                return [name for name in self._names("gitsources") if name not in names[1:]]
             verb, command, names = names[0], command.commands[names[0]], names[1:]
         if self._current.startswith("-"):
             return [*_options(command), *(_line(name, text) for name, text in _GLOBAL.items())]

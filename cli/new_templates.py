@@ -205,7 +205,7 @@ spec:
 """
 
 GIT_SOURCE = """\
-# A source: a folder of a git repository that objects are kept like. An admin applies it: berth apply -f $file
+# A source: objects are kept as a folder of a git repository says. An admin applies it: berth apply -f $file
 #   look at it:   berth sync status $name
 apiVersion: berth/v1
 kind: GitSource
@@ -220,8 +220,8 @@ spec:
   selfHeal: false # true: what others changed is put right
   namespaces: [default] # where it may write; objects without namespace go into the first
   # kinds: [Deployment, ConfigMap] # what it may write; unless given, all kinds that have a namespace
-  # credentials: {namespace: default, name: $name-git} # a Secret: username and password, token, or ssh-privatekey
-  # webhook: {secret: {namespace: default, name: $name-git, key: webhook}} # POST /v1/webhook/$name of a controller
+  # credentials: {name: git} # a Secret: username and password, token, or ssh-privatekey and known_hosts
+  # webhook: {secret: {name: git}} # who knows its key webhook may POST /v1/webhook/$name
 """
 
 NODE = """\

@@ -238,4 +238,5 @@ def _of_commit(status: GitSourceStatus, now: float) -> str:
     if status.synced is None:
         return "nothing is synced yet"
     words = commit_words(status.synced)
-    return f"commit {words}, synced {age(status.synced.synced_at, now)} ago, {status.object_count} objects"
+    count = "1 object" if status.object_count == 1 else f"{status.object_count} objects"
+    return f"commit {words}, synced {age(status.synced.synced_at, now)} ago, {count}"

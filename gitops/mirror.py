@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gitops.errors import BadTree, GitFailed, RefMissing
 from gitops.facts import Commit
-from gitops.program import Access, Git, clean
+from gitops.program import MAX_FOLDER_BYTES, Access, Git, clean, size_of
 from gitops.tree import (
     FOLDER,
     MAX_LISTING_BYTES,
@@ -185,11 +185,18 @@ class Mirror:
         fine: tuple[int, ...] = (0,),
     ) -> tuple[int, bytes]:
         place = f"--git-dir={self._folder}"
-        return self._git.run((place, *arguments), access=access, max_bytes=max_bytes, feed=feed, fine=fine)
+        return self._git.run(
+            (place, *arguments),
+            access=access,
+            max_bytes=max_bytes,
+            feed=feed,
+            fine=fine,
+            grows=self._folder if access is not None else None,
+        )
 
     def _prepare(self) -> None:
-        packs = self._folder / "objects" / "pack"
-        if packs.is_dir() and len(list(packs.glob("*.pack"))) > MAX_PACKS:
+        packs = list((self._folder / "objects" / "pack").glob("*.pack"))
+        if len(packs) > MAX_PACKS or (packs and size_of(self._folder) > MAX_FOLDER_BYTES // 2):
             self.forget()
         if not (self._folder / "HEAD").exists():
             self.forget()

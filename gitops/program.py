@@ -8,7 +8,6 @@ behind `--` wherever it could be taken for an option.
 import hashlib
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -25,7 +24,7 @@ from urllib.parse import unquote
 from gitops.errors import GitFailed
 
 TRANSPORTS = "file:https:http:ssh"
-MAX_FILE_BYTES = 2**28  # a pack that git writes; a repository of manifests has some megabytes
+MAX_FOLDER_BYTES = 2**28  # what git may write; a repository of manifests has some megabytes
 MAX_ERROR_BYTES = 4000
 CHUNK_BYTES = 65536
 POLL_S = 0.2
@@ -40,6 +39,8 @@ _CONFIG = """\
     lowSpeedTime = 30
 [submodule]
     recurse = false
+[fetch]
+    unpackLimit = 1
 [gc]
     auto = 0
 [maintenance]
@@ -80,8 +81,12 @@ class Git:
         max_bytes: int = 2**20,
         feed: bytes = b"",
         fine: tuple[int, ...] = (0,),
+        grows: Path | None = None,
     ) -> tuple[int, bytes]:
-        """Return exit code and output. Raises GitFailed for a code that is not `fine`, or past a bound."""
+        """Return exit code and output. Raises GitFailed for a code that is not `fine`, or past a bound.
+
+        grows: the folder that git writes into, which may not become too large.
+        """
         verb = next(each for each in arguments if not each.startswith("-"))
         program = shutil.which("git")
         if program is None:
@@ -101,9 +106,7 @@ class Git:
                 cwd=self._home,
                 start_new_session=True,
             )
-            with suppress(ProcessLookupError, PermissionError):
-                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (MAX_FILE_BYTES, MAX_FILE_BYTES))
-            watchdog = _Watchdog(process, self._stopping, self._timeout_s)
+            watchdog = _Watchdog(process, self._stopping, timeout_s=self._timeout_s, grows=grows)
             try:
                 output = _read(process, max_bytes)
             finally:
@@ -155,11 +158,17 @@ class _Watchdog:
     """Kills a process, and all that it started, past its time or when everything ends."""
 
     def __init__(
-        self, process: "subprocess.Popen[bytes]", stopping: threading.Event, timeout_s: float
+        self,
+        process: "subprocess.Popen[bytes]",
+        stopping: threading.Event,
+        *,
+        timeout_s: float,
+        grows: Path | None,
     ) -> None:
         self._process = process
         self._stopping = stopping
         self._timeout_s = timeout_s
+        self._grows = grows
         self._ended = threading.Event()
         self.why = ""
         self._thread = threading.Thread(target=self._watch, name="git-watchdog", daemon=True)
@@ -172,6 +181,10 @@ class _Watchdog:
                 self.why = "was ended, as this controller leads no more"
             elif time.monotonic() > deadline:
                 self.why = f"took longer than {self._timeout_s:g} s; is the repository's server there?"
+            elif self._grows is not None and size_of(self._grows) > MAX_FOLDER_BYTES:
+                self.why = (
+                    f"got more than {MAX_FOLDER_BYTES // 2**20} MiB, which is more than a source may have"
+                )
             if self.why:
                 self._kill()
                 return
@@ -190,6 +203,16 @@ class _Watchdog:
         self._thread.join()
 
 
+def size_of(folder: Path) -> int:
+    """Return the bytes in a folder; files that go meanwhile count for nothing."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(place, name)).st_size
+    return total
+
+
 def _read(process: "subprocess.Popen[bytes]", max_bytes: int) -> bytes:
     """Return the output, and no more than a chunk above `max_bytes`."""
     assert process.stdout is not None
@@ -206,8 +229,6 @@ def _read(process: "subprocess.Popen[bytes]", max_bytes: int) -> bytes:
 def _why(verb: str, code: int, errors: IO[bytes]) -> str:
     errors.seek(0)
     text = clean(errors.read(MAX_ERROR_BYTES).decode("utf-8", errors="replace"))
-    if code == -signal.SIGXFSZ or "File too large" in text:
-        return f"git {verb}: the repository is larger than {MAX_FILE_BYTES // 2**20} MiB, which a source may have"
     if "returned error: 30" in text:
         text += "; no redirect is followed: name the address that it leads to in spec.url"
     return f"git {verb}: {text or f'exit code {code}'}"

@@ -19,7 +19,7 @@ from cli.main import VERBS, run
 from cli.session import Say, Session
 from client.client import Client
 from client.connect import Settings
-from schemas.keys import task_ref
+from schemas.keys import cluster_ref, task_ref
 from tests.cli.helpers import LentClient
 from tests.client.helpers import KEYS, World, make_object, make_task
 
@@ -164,6 +164,73 @@ def _add_tasks(world: GoldenWorld) -> None:
     world.add_task("new")
 
 
+def _add_sources(world: GoldenWorld) -> None:
+    """Sources that are synced, drifted and rewritten, broken, suspended, and new."""
+    url = "https://git.example.com/team/deploy.git"
+    secret = {"namespace": "team", "name": "git"}
+    for name, more in {
+        "app": {"path": "app", "prune": True, "namespaces": ["default", "team"]},
+        "broken": {"interval": "5m"},
+        "moved": {"commit": "c" * 40, "kinds": ["Deployment"], "credentials": secret},
+        "paused": {"suspend": True},
+        "new": {"tag": "v1", "branch": None},
+    }.items():
+        world.store_object(make_object("GitSource", name, **{"url": url, "branch": "main", **more}))
+    first, second = _commit("a", "Serve faster", "07:40"), _commit("b", "First version", "07:35")
+    good = {"synced": first, "history": [first, second], "syncedGeneration": 1, "observedGeneration": 1}
+    fine = [
+        {"object": "configmap/settings", "namespace": "team", "health": "Healthy"},
+        {
+            "object": "deployment/web",
+            "namespace": "default",
+            "health": "Progressing",
+            "message": "1 of 2 are available",
+        },
+    ]
+    healthy = condition("Healthy", "Unknown", "Progressing", "deployment/web: 1 of 2 are available")
+    synced = condition("Synced", "True", "Synced")
+    _set_source_status(world, "app", objects=fine, objectCount=2, conditions=[synced, healthy], **good)
+    failure = {
+        "reason": "BadManifests", "commit": "d" * 40, "since": "2027-01-15T07:50:00Z", "failures": 7,
+        "message": "nothing of it was applied: web.yaml:3: is not valid YAML", "retryAfterSeconds": 180,
+    }  # fmt: skip
+    told = condition("Synced", "False", "BadManifests", failure["message"])
+    _set_source_status(
+        world, "broken", objects=fine[:1], objectCount=1, failure=failure, conditions=[told], **good
+    )
+    drift = [{"object": "deployment/web", "namespace": "default", "fields": ["spec.replicas"]}]
+    rewrite = {"old": "e" * 40, "new": "a" * 40, "seenAt": "2027-01-15T07:40:00Z"}
+    orphaned = {"orphaned": ["team/configmap/old"], "orphanedCount": 1, "rewrite": rewrite}
+    _set_source_status(
+        world, "moved", drift=drift, driftCount=1, objectCount=300, objects=fine[:1], **orphaned, **good
+    )
+
+
+def _commit(digit: str, message: str, at: str) -> dict[str, Any]:
+    made, synced = "2027-01-15T08:00:00+01:00", f"2027-01-15T{at}:00Z"
+    return {
+        "commit": digit * 40,
+        "author": "Ada",
+        "message": message,
+        "committedAt": made,
+        "syncedAt": synced,
+    }
+
+
+def _set_source_status(world: GoldenWorld, name: str, **fields: Any) -> None:
+    ref = cluster_ref("gitsources", name)
+    uid = world.json_at(KEYS.spec(ref))["metadata"]["uid"]
+    world.put(KEYS.status(ref), {"kind": "GitSourceStatus", "uid": uid, **fields})
+
+
+SOURCES = [
+    "get gitsources", "get gs -o wide", "get gitsource app -o yaml", "describe gitsource app", "describe gs broken",
+    "describe gitsource moved", "sync status app", "sync status broken moved new", "sync now paused", "sync now nope",
+    "sync suspend app", "sync suspend gitsource/app", "sync now app", "sync resume app", "sync resume app",
+    "sync now app --no-wait", "sync now app --timeout 1s", "sync rollback app --no-wait", "get gitsource app",
+    "sync resume app", "sync rollback app --to c", "sync rollback app --to aaaa --no-wait", "sync rollback new",
+    f"sync rollback new --no-wait --to {'f' * 40}", "delete gitsource app", "new gitsource app",
+]  # fmt: skip
 TABLES = [
     "get tasks", "get tasks -o wide", "get tasks -A", "get tasks --no-headers", "get tasks -o name",
     "get tasks -l app=web --show-labels -L app", "get tasks --sort-by .status.state -o name",
@@ -244,6 +311,7 @@ SESSIONS: dict[str, list[str]] = {
     "errors": ERRORS,
     "explain": EXPLAIN,
     "answers": ANSWERS,
+    "sources": SOURCES,
     "help": ["--help", *(f"{verb} --help" for verb in sorted(VERBS))],
 }
 
@@ -251,6 +319,8 @@ SESSIONS: dict[str, list[str]] = {
 def render(name: str) -> str:
     """Return the text of one file: every command with its output; what is not data is marked with `! `."""
     world = build_world()
+    if name == "sources":
+        _add_sources(world)
     with _terminal():
         return "\n".join(_render_one(world, command) for command in SESSIONS[name])
 

@@ -64,6 +64,7 @@ def a_world(world: World) -> None:
         (("get", "end"), ["endpoints"]),
         (("get", "endpoints", ""), ["front-deployment"]),
         (("rollout", "undo", ""), ["daemonset/front-daemonset", "deployment/front-deployment"]),
+        (("sync", "resume", ""), []),
         (("rollout", "pause", ""), ["deployment/front-deployment"]),
         (("rollout", "status", "deploy", ""), ["front-deployment"]),
         (("scale", ""), ["deployment/front-deployment"]),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops.actions import Action, Answer, Applied, Apply, Failed, Fetch, Fetched, Look, Looked, Outcome, Rest
@@ -135,6 +135,7 @@ def happen(world: World, event: str) -> None:
             world.run(400)
 
 
+@settings(deadline=None)
 @given(st.lists(EVENTS, max_size=25), st.booleans())
 def test_in_the_end_the_newest_good_commit_is_there_and_nothing_is_written_any_more(
     events: list[str], heals: bool
@@ -157,6 +158,7 @@ def test_in_the_end_the_newest_good_commit_is_there_and_nothing_is_written_any_m
     assert world.writes == writes
 
 
+@settings(deadline=None)
 @given(st.lists(EVENTS, max_size=15))
 def test_a_suspended_source_asks_nobody_and_writes_nothing_but_that(events: list[str]) -> None:
     world = World(make_source(), ["0" * 40], {"0" * 40})
@@ -169,6 +171,7 @@ def test_a_suspended_source_asks_nobody_and_writes_nothing_but_that(events: list
     assert all(isinstance(each, Rest) for each in world.log[len(before) :])
 
 
+@settings(deadline=None)
 @given(st.integers(1, 100))
 def test_waits_double_up_to_three_minutes_and_the_count_that_is_told_ends_there(failures: int) -> None:
     assert backoff_s(failures) == min(MAX_BACKOFF_S, 5.0 * 2 ** (failures - 1))

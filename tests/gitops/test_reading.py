@@ -1,5 +1,6 @@
 """What is read of real repositories, hostile ones among them."""
 
+import os
 import socket
 import stat
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops import tree
+from gitops import program, tree
 from gitops.credentials import access
 from gitops.errors import BadCredentials, BadTree, GitFailed, RefMissing
 from gitops.mirror import Wanted
@@ -243,6 +244,16 @@ def test_git_is_ended_when_the_term_is(reader: Reader) -> None:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/x.git"
         with pytest.raises(GitFailed, match="leads no more"):
             reader.mirror.tip(Access(url, {}), MAIN)
+
+
+def test_a_repository_that_never_ends_is_refused(
+    reader: Reader, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "MAX_FOLDER_BYTES", 2**18)
+    monkeypatch.setattr(program, "POLL_S", 0.001)
+    repository.commit({"noise": os.urandom(2**22), "x.yaml": "1"})
+    with pytest.raises(GitFailed, match="got more than 0 MiB"):
+        reader.fetch(repository.url, MAIN)
 
 
 # Credentials
