@@ -21,7 +21,7 @@ from local.processes import ProcessId, is_alive
 
 VARIABLE = "BERTH_DATA_DIR"
 TRIES, PAUSE_S = 4, 0.1  # to take the lock
-OWN = frozenset({"pki", "etcd", "agents", "logs", "lock"})  # what may be there without up.json
+OWN = frozenset({"pki", "etcd", "agents", "controller", "logs", "lock"})  # what may be there without up.json
 MAX_LOG_BYTES = 10 * 2**20  # a log that is longer when its process starts is set aside
 
 
@@ -50,6 +50,7 @@ class Folder:
         self.pki = path / "pki"
         self.etcd = path / "etcd"
         self.agents = path / "agents"
+        self.controller = path / "controller"
         self.logs = path / "logs"
 
     def log(self, name: str) -> Path:
@@ -58,7 +59,7 @@ class Folder:
     def make(self) -> None:
         """Make the folders, for their owner only. Raises LocalError."""
         self._refuse_foreign()
-        for each in (self.path, self.pki, self.etcd, self.agents, self.logs):
+        for each in (self.path, self.pki, self.etcd, self.agents, self.controller, self.logs):
             private_folder(each)
 
     def _refuse_foreign(self) -> None:

@@ -107,7 +107,8 @@ def children(options: UpOptions, settings: Settings, folder: Folder, pki: Pki) -
     ]
     secret_key = (f"--secret-key={pki.secret_key}",) if options.external is None else ()
     lease = f"--lease-ttl={CONTROLLER_LEASE_S}"
-    controller = (*_etcd_options(settings), "--listen=127.0.0.1:0", lease, *secret_key)
+    state = f"--state-dir={folder.controller}"
+    controller = (*_etcd_options(settings), "--listen=127.0.0.1:0", lease, state, *secret_key)
     found = [Child("controller", berth("controller", *controller), STOP_NEXT, 15.0), *agents]
     if options.hollow:
         found.append(Child("hollow", _fleet(options, settings, folder), STOP_FIRST, 15.0))

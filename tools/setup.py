@@ -49,6 +49,7 @@ class Facts:
     has_sudo: bool  # without a password
     has_haproxy: bool = True  # for the example of a load balancer
     has_etcdctl: bool = True  # people look into etcd with it, and so do the tests
+    has_git: bool = True  # the controller reads repositories with it
     python_package: str = "python3-venv"
 
 
@@ -72,6 +73,7 @@ def decide(facts: Facts) -> Needs:
         (not facts.has_venv, facts.python_package),
         (not facts.has_etcd, "etcd-server"),
         (not facts.has_etcdctl, "etcd-client"),
+        (not facts.has_git, "git"),
         (private and not facts.has_dockerd, "docker.io"),
         (private and not facts.has_ip, "iproute2"),
         (not facts.has_haproxy, "haproxy"),
@@ -116,6 +118,7 @@ def look() -> Facts:
         has_sudo=False,
         has_haproxy=shutil.which("haproxy") is not None,
         has_etcdctl=shutil.which("etcdctl") is not None,
+        has_git=shutil.which("git") is not None,
         python_package=f"python{version}-venv",
     )
     if decide(facts).install and not facts.is_root:

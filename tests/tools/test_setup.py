@@ -53,6 +53,7 @@ def test_sudo_serves_as_well_as_root_to_install() -> None:
 
 def test_etcdctl_is_installed_where_only_the_server_is_there() -> None:
     assert decide(replace(READY, has_etcdctl=False)).install == ("etcd-client",)
+    assert decide(replace(READY, has_git=False)).install == ("git",)
 
 
 def test_user_without_root_is_told_the_command() -> None:
