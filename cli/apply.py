@@ -1,28 +1,50 @@
 """`berth apply`: create or change objects from manifests; everything is checked before anything is written."""
 
-import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.manifests import read_sources, telling_lines
-from cli.session import note, out, session_of
+from cli import pruning
+from cli.manifests import Manifests, Recursive, Vars, read_manifests, telling_lines
+from cli.session import Session, note, out, session_of
 from cli.settings import HELP
-from client.errors import BadOption, ClientError
+from cli.settling import settle
+from client.conflicts import OnConflict, manager_text
+from client.errors import BadOption, Refused
 from client.planned import ApplyResult, Planned
-from client.progress import Progress
-from schemas.manifest import load
 
 if TYPE_CHECKING:
+    from client.applyset import SetPlan
     from client.client import Client
 
-Files = Annotated[
-    list[str], typer.Option("-f", "--filename", help="File, folder, or - for stdin; repeatable.")
-]
-Recursive = Annotated[bool, typer.Option("-R", "--recursive", help="Also read the folders below.")]
 CreateNamespace = Annotated[bool, typer.Option(help="Create namespaces that do not exist.")]
-WAITED_OWNERS = ("deployments", "daemonsets", "jobs")
-STEADY_S = 1.0  # a command that fails at once runs for a moment, too
+Set = Annotated[
+    str,
+    typer.Option("--set", metavar="NAME", help="The set that these objects are, within the namespace of -n."),
+]
+Prune = Annotated[
+    bool, typer.Option("--prune", help="With --set: delete what was in the set, and is no more.")
+]
+AllowEmpty = Annotated[
+    bool, typer.Option("--allow-empty", help="With --prune: no documents at all are no mistake.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be done with the documents. timeout_s: None: do not wait."""
+
+    set_name: str
+    prune: bool
+    yes: bool
+    dry_run: bool
+    create_namespace: bool
+    on_conflict: OnConflict
+    adopt: bool
+    timeout_s: float
+    wait: bool
 
 
 def register(app: typer.Typer, name: str) -> None:
@@ -46,35 +68,138 @@ def apply(
         str,
         typer.Option("--plan", metavar="FILE", help="Do what berth plan --out FILE has shown, or nothing."),
     ] = "",
+    set_name: Set = "",
+    prune: Prune = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --prune: do not ask.")] = False,
+    allow_empty: AllowEmpty = False,
+    force_conflicts: Annotated[
+        bool, typer.Option("--force-conflicts", help="Take over fields that others have set.")
+    ] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt", help="With --set: objects that were applied without a set become the set's alone."
+        ),
+    ] = False,
+    vars_file: Vars = "",
 ) -> None:
     """Create or change objects from manifests. All are checked before any is written."""
     session = session_of(context)
-    timeout_s = parse_timeout(timeout)
     if bool(plan) == bool(filename):
         raise BadOption(
             "give either -f FILE, what to apply, or --plan FILE, as berth plan --out FILE wrote it"
         )
-    sources = read_sources(filename or (), recursive=recursive)
-    documents = load(sources, default_namespace=session.namespace)
-    with session.client() as client, telling_lines(sources):
+    if plan and (set_name or vars_file):
+        raise BadOption(
+            "--plan has all documents in it, as they are; it can't be combined with --set or --vars"
+        )
+    check_set_options(set_name, prune=prune, allow_empty=allow_empty)
+    if adopt and not set_name:
+        raise BadOption("--adopt takes objects into a set, so it needs the set's name: --set NAME")
+    wish = Wish(
+        set_name,
+        prune,
+        yes,
+        dry_run,
+        create_namespace,
+        OnConflict.TAKE_OVER if force_conflicts else OnConflict.REFUSE,
+        adopt,
+        parse_timeout(timeout),
+        wait,
+    )
+    read = read_manifests(
+        filename or (),
+        recursive=recursive,
+        namespace=session.namespace,
+        vars_file=vars_file,
+        may_be_empty=allow_empty,
+    )
+    with session.client() as client, telling_lines(read.sources):
         if plan:
-            planned = _as_planned(client, plan, session.now())
+            _carry_out(client, _as_planned(client, plan, session.now()), wish)
+        elif set_name:
+            _apply_set(session, client, read, wish, allow_empty=allow_empty)
         else:
-            planned = client.plan(documents, create_namespace=create_namespace)
-        if dry_run:
-            for each in planned:
-                _print(ApplyResult(each.document.ref, each.action, each.replaces), " (dry run)")
-            return
-        results = _write(client, planned, timeout_s)
-        if wait and not _wait(client, results, timeout_s):
-            raise typer.Exit(1)
+            planned = client.plan(
+                read.documents, create_namespace=create_namespace, on_conflict=wish.on_conflict
+            )
+            _carry_out(client, planned, wish)
+
+
+def check_set_options(set_name: str, *, prune: bool, allow_empty: bool) -> None:
+    """Raise BadOption for options that make no sense without others."""
+    if prune and not set_name:
+        raise BadOption(
+            "--prune deletes what left a set, so it needs the set's name: --set NAME; what a set has was recorded by "
+            "earlier applies with that name"
+        )
+    if allow_empty and not prune:
+        raise BadOption("--allow-empty goes with --prune: without documents there is nothing else to do")
+
+
+def _carry_out(client: "Client", planned: tuple[Planned, ...], wish: Wish) -> None:
+    if wish.dry_run:
+        _print_dry(client, planned, wish)
+        return
+    results = _print_all(
+        client.apply_planned(planned, timeout_s=wish.timeout_s, on_conflict=wish.on_conflict)
+    )
+    if wish.wait and not settle(client, results, wish.timeout_s):
+        raise typer.Exit(1)
+
+
+def _apply_set(session: Session, client: "Client", read: Manifests, wish: Wish, *, allow_empty: bool) -> None:
+    """Apply a set, wait, and prune what left it: a rollout that fails prunes nothing."""
+    from client.applyset import refuse_empty
+
+    if not allow_empty:
+        refuse_empty(read.documents, f"set {wish.set_name}")
+    one = client.apply_set(
+        wish.set_name,
+        session.namespace,
+        on_conflict=wish.on_conflict,
+        timeout_s=wish.timeout_s,
+        adopt=wish.adopt,
+    )
+    plan = one.plan(client.ready(read.documents, create_namespace=wish.create_namespace))
+    pruning.tell_unread(plan)
+    if wish.dry_run:
+        _print_dry(client, plan.planned, wish, plan)
+        return
+    one.refuse_conflicts(plan)
+    if wish.prune:
+        pruning.confirm(wish.set_name, plan, yes=wish.yes)
+    else:
+        pruning.tell_left(wish.set_name, plan)
+    results = _print_all(one.apply(plan))
+    if wish.wait and not settle(client, results, wish.timeout_s):
+        if wish.prune and plan.removals:
+            note("Note: nothing was pruned, as not all that was applied runs; apply again when it does")
+        raise typer.Exit(1)
+    if wish.prune:
+        pruning.prune(client, one, plan, timeout_s=wish.timeout_s if wish.wait else None)
+
+
+def _print_dry(
+    client: "Client", planned: tuple[Planned, ...], wish: Wish, plan: "SetPlan | None" = None
+) -> None:
+    """Say what would happen, what is named and nowhere to be found, and which fields belong to others."""
+    for each in planned:
+        _print(ApplyResult(each.document.ref, each.action, each.replaces, 0, each.kept), " (dry run)")
+    if plan is not None and wish.prune:
+        pruning.show_removals(plan, " (dry run)")
+    for problem in client.missing_references(each.document for each in planned):
+        note(f"Warning: {problem}")
+    if wish.on_conflict is OnConflict.REFUSE:
+        from client.apply import refuse_conflicts
+
+        refuse_conflicts(planned)
 
 
 def _as_planned(client: "Client", path: str, now: float) -> tuple[Planned, ...]:
     """Plan the documents of a plan again. Raises Refused if the cluster has moved in a way that matters."""
     from cli.plan import ask_outcome
     from client import planfile
-    from client.errors import Refused
 
     file, cluster = planfile.read(path), client.cluster()
     again = f"look at it again with: berth plan -f FILE --out {path}"
@@ -91,13 +216,13 @@ def _as_planned(client: "Client", path: str, now: float) -> tuple[Planned, ...]:
     return planned
 
 
-def _write(client: "Client", planned: tuple[Planned, ...], timeout_s: float) -> list[ApplyResult]:
-    """Write in order. When one fails, the ones before it are written and have been printed."""
-    results: list[ApplyResult] = []
-    for result in client.apply_planned(planned, timeout_s=timeout_s):
+def _print_all(results: Iterable[ApplyResult]) -> list[ApplyResult]:
+    """Print results as they come. When one fails, the ones before it are written and have been printed."""
+    printed: list[ApplyResult] = []
+    for result in results:
         _print(result, "")
-        results.append(result)
-    return results
+        printed.append(result)
+    return printed
 
 
 def _print(result: ApplyResult, suffix: str) -> None:
@@ -105,61 +230,10 @@ def _print(result: ApplyResult, suffix: str) -> None:
     if result.replaces:
         fields = ", ".join(result.replaces)
         note(f"  {result.ref} is replaced (stopped and started anew), as these fields change: {fields}")
-
-
-def _wait(client: "Client", results: list[ApplyResult], timeout_s: float) -> bool:
-    """Wait for every task, and look again a little later; say whether all run. The timeout is for all together."""
-    deadline = time.monotonic() + timeout_s
-    tasks = [each for each in results if each.ref.plural == "tasks"]
-    running = [each for each in tasks if _runs(client, each, deadline)]
-    if running:
-        time.sleep(STEADY_S)
-    steady = [each for each in running if _runs(client, each, deadline)]
-    owners = [each for each in results if each.ref.plural in WAITED_OWNERS]
-    settled = [each for each in owners if _settles(client, each, deadline)]
-    return len(steady) == len(tasks) and len(settled) == len(owners)
-
-
-def _settles(client: "Client", result: ApplyResult, deadline: float) -> bool:
-    """Wait until a rollout is complete, or a job has succeeded; say why not."""
-    from client.rollout_state import settled_state
-
-    left_s = max(0.0, deadline - time.monotonic())
-    try:
-        state = client.rollout.follow(result.ref, note, timeout_s=left_s, judge=settled_state)
-    except BadOption:  # of strategy OnDelete: there is nothing to wait for
-        return True
-    except ClientError as error:
-        note(f"Error: {error}")
-        return False
-    if state.verdict == "failed":
-        note(f"Error: {state.text}; see: berth describe {result.ref}")
-    return state.verdict == "done"
-
-
-def _runs(client: "Client", result: ApplyResult, deadline: float) -> bool:
-    """Wait until a task runs or has ended well; say why it does not. deadline: of the steady clock."""
-    left_s = max(0.0, deadline - time.monotonic())
-    try:
-        progress = client.wait_task(result.ref, result.generation, timeout_s=left_s)
-    except ClientError as error:
-        progress = Progress("failed", str(error))
-    if progress.verdict == "failed":
-        note(f"Error: {result.ref} does not run: {progress.why}; see: berth describe {result.ref}")
-        _print_last_lines(client, result)
-    return progress.verdict != "failed"
-
-
-def _print_last_lines(client: "Client", result: ApplyResult) -> None:
-    """Show how it ended; that there is no log is no further error."""
-    from client.logs import LogOptions
-
-    try:
-        text = b"".join(client.logs(result.ref.name, result.ref.namespace, LogOptions(tail=10)))
-    except ClientError:
-        return
-    for line in text.decode(errors="replace").splitlines():
-        note(f"  {line}")
+    for kept in result.kept:
+        note(
+            f"  {result.ref} keeps {kept.field}, which the manifest leaves out, as {manager_text(kept.manager)} has it"
+        )
 
 
 def parse_timeout(text: str) -> float:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.apply import parse_timeout
-from cli.manifests import load_documents
+from cli.manifests import read_manifests
 from cli.refs import parse_targets
 from cli.session import Session, note, out, session_of
 from cli.settings import HELP
@@ -166,8 +166,8 @@ def _wanted(
     if bool(what) == bool(files):
         raise BadOption("say what to delete: KIND NAME, KIND/NAME, KIND with -l or --all, or -f FILE")
     if files:
-        documents = load_documents(files, recursive=recursive, namespace=session.namespace)
-        return [(each.ref.plural, each.ref.name, each.ref.namespace) for each in reversed(documents)]
+        read = read_manifests(files, recursive=recursive, namespace=session.namespace)
+        return [(each.ref.plural, each.ref.name, each.ref.namespace) for each in reversed(read.documents)]
     targets = parse_targets(what)
     if all(target.names for target in targets):
         if selector or all_:

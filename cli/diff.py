@@ -2,12 +2,13 @@
 
 import typer
 
-from cli.apply import CreateNamespace, Files, Recursive
-from cli.manifests import read_sources, telling_lines
+from cli.apply import AllowEmpty, CreateNamespace, Prune, Set, check_set_options
+from cli.colour import coloured_diff, is_coloured
+from cli.intent import Intent, intended
+from cli.manifests import Files, Recursive, Vars, read_manifests, telling_lines
 from cli.session import out, session_of
 from cli.settings import HELP
-from client.diff import unified_diff
-from schemas.manifest import load
+from client.diff import removal_diff, unified_diff
 
 
 def register(app: typer.Typer, name: str) -> None:
@@ -19,16 +20,30 @@ def diff(
     filename: Files,
     recursive: Recursive = False,
     create_namespace: CreateNamespace = False,
+    set_name: Set = "",
+    prune: Prune = False,
+    allow_empty: AllowEmpty = False,
+    vars_file: Vars = "",
 ) -> None:
     """Show what an apply would change. Exit code: 0 no differences, 1 differences, 2 an error.
 
-    A line before the differences of a task says when they replace it.
+    Lines that begin with # say what a change does besides: which tasks it stops and starts anew, which fields were set
+    by others, which objects are pruned.
     """
     session = session_of(context)
-    sources = read_sources(filename, recursive=recursive)
-    documents = load(sources, default_namespace=session.namespace)
-    with session.client() as client, telling_lines(sources):
-        planned = client.plan(documents, create_namespace=create_namespace)
-    found = [text for each in planned if (text := unified_diff(each))]
-    out("".join(found), end="")
-    raise typer.Exit(1 if found else 0)
+    check_set_options(set_name, prune=prune, allow_empty=allow_empty)
+    read = read_manifests(
+        filename,
+        recursive=recursive,
+        namespace=session.namespace,
+        vars_file=vars_file,
+        may_be_empty=allow_empty,
+    )
+    wanted = Intent(set_name, prune, allow_empty, create_namespace)
+    with session.client() as client, telling_lines(read.sources):
+        found = intended(session, client, read.documents, wanted)
+    texts = [text for each in found.planned if (text := unified_diff(each))]
+    texts += [removal_diff(each.ref, each.view.raw) for each in found.pruned if each.view is not None]
+    text = "".join(texts)
+    out(coloured_diff(text) if is_coloured() else text, end="")
+    raise typer.Exit(1 if texts else 0)

@@ -1,34 +1,84 @@
-"""Reads what `-f` names: files, folders, stdin. Parsing and checking is `schemas.manifest`'s."""
+"""Reads what `-f` names: files, folders, folders for kustomize, stdin; and the file of variables.
 
+Parsing and checking is that of `schemas.tree`.
+"""
+
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from cli.session import note
 from client.errors import BadOption
+from client.kustomize import build, is_kustomized
 from schemas.errors import InvalidManifest
 from schemas.lines import locate
-from schemas.manifest import Document, load
+from schemas.manifest import Document
+from schemas.tree import SUFFIXES, is_manifest, load_sources
+from schemas.variables import Variables, read_variables
 from schemas.yamltext import MAX_FILE_BYTES
 
-SUFFIXES = (".yaml", ".yml", ".json")
-JSON_SCHEMA = ".schema.json"  # describes manifests and is none; passed over in folders
 STDIN = "-"
+Source = tuple[str, bytes]
+
+Files = Annotated[
+    list[str], typer.Option("-f", "--filename", help="File, folder, or - for stdin; repeatable.")
+]
+Recursive = Annotated[bool, typer.Option("-R", "--recursive", help="Also read the folders below.")]
+Vars = Annotated[
+    str,
+    typer.Option(
+        "--vars", metavar="FILE", help="Put these variables in for ${NAME}: YAML, or lines NAME=VALUE."
+    ),
+]
 
 
-def load_documents(names: Iterable[str], *, recursive: bool, namespace: str) -> tuple[Document, ...]:
-    """Return the checked documents of all files. Raises BadOption, InvalidManifest."""
-    return load(read_sources(names, recursive=recursive), default_namespace=namespace)
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """What was read: (name, content) of each file, and the checked documents of all."""
+
+    sources: tuple[Source, ...]
+    documents: tuple[Document, ...]
 
 
-def read_sources(names: Iterable[str], *, recursive: bool) -> list[tuple[str, bytes]]:
-    """Return (name, content) of all files. Raises BadOption."""
-    return [source for name in names for source in _read(name, recursive=recursive)]
+def read_manifests(
+    names: Iterable[str],
+    *,
+    recursive: bool,
+    namespace: str,
+    vars_file: str = "",
+    may_be_empty: bool = False,
+) -> Manifests:
+    """Read and check all files. may_be_empty: a folder without manifests is no error.
+
+    Raises BadOption, InvalidManifest.
+    """
+    variables = _read_variables(vars_file)
+    skipped = os.path.realpath(vars_file) if vars_file else ""
+    sources = tuple(
+        source
+        for name in names
+        for source in _read(name, recursive=recursive, may_be_empty=may_be_empty)
+        if os.path.realpath(source[0]) != skipped
+    )
+    tree = load_sources(sources, default_namespace=namespace, variables=variables)
+    if tree.unused:
+        note(f"Note: {vars_file} gives {', '.join(tree.unused)}, which nothing uses")
+    return Manifests(sources, tree.documents)
+
+
+def _read_variables(path: str) -> Variables | None:
+    return read_variables(path, _read_file(Path(path))) if path else None
 
 
 @contextmanager
-def telling_lines(sources: Iterable[tuple[str, bytes]]) -> Iterator[None]:
+def telling_lines(sources: Iterable[Source]) -> Iterator[None]:
     """Problems that are found later than in `load` name the line of their field, too."""
     try:
         yield
@@ -36,27 +86,38 @@ def telling_lines(sources: Iterable[tuple[str, bytes]]) -> Iterator[None]:
         raise InvalidManifest(locate(error.problems, dict(sources))) from None
 
 
-def _read(name: str, *, recursive: bool) -> Iterator[tuple[str, bytes]]:
+def _read(name: str, *, recursive: bool, may_be_empty: bool) -> Iterator[Source]:
     if name == STDIN:
         yield "stdin", sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
         return
     path = Path(name)
-    if path.is_dir():
-        yield from _read_folder(path, recursive=recursive)
-    else:
+    if not path.is_dir():
         yield name, _read_file(path)
-
-
-def _read_folder(folder: Path, *, recursive: bool) -> Iterator[tuple[str, bytes]]:
-    """Files in the order of their names, as in kubectl."""
-    found = folder.rglob("*") if recursive else folder.glob("*")
-    files = (path for path in found if path.suffix in SUFFIXES and path.is_file())
-    paths = sorted(path for path in files if not path.name.endswith(JSON_SCHEMA))
-    if not paths:
+        return
+    found = list(_read_folder(path, recursive=recursive))
+    if not found and not may_be_empty:
         below = "" if recursive else "; -R also looks below"
-        raise BadOption(f"folder {folder} has no file that ends in {', '.join(SUFFIXES)}{below}")
-    for path in paths:
-        yield str(path), _read_file(path)
+        raise BadOption(f"folder {path} has no file that ends in {', '.join(SUFFIXES)}{below}")
+    yield from found
+
+
+def _read_folder(folder: Path, *, recursive: bool) -> Iterator[Source]:
+    """Files in the order of their names, as in kubectl; hidden ones are passed over, as a repository's `.git`."""
+    if is_kustomized(folder):
+        yield f"kustomize build {folder}", build(folder)
+        return
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError as error:
+        raise BadOption(f"folder {folder} can't be read: {error.strerror}") from None
+    for path in inside:
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            if recursive and not path.is_symlink():
+                yield from _read_folder(path, recursive=True)
+        elif is_manifest(path.name) and path.is_file():
+            yield str(path), _read_file(path)
 
 
 def _seen_from(path: Path) -> str:

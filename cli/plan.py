@@ -6,20 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.answering import ask_plan
-from cli.apply import CreateNamespace, Files, Recursive
-from cli.manifests import read_sources, telling_lines
+from cli.apply import AllowEmpty, CreateNamespace, Prune, Set, check_set_options
+from cli.colour import coloured_diff, is_coloured
+from cli.intent import Intended, Intent, intended
+from cli.manifests import Files, Recursive, Vars, read_manifests, telling_lines
 from cli.output import Output, format_data, parse_output
 from cli.session import note, out, session_of
 from cli.settings import HELP
 from cli.shares import percent, task_text
-from client.diff import unified_diff
+from client.diff import removal_diff, unified_diff
 from client.errors import BadOption
-from schemas.manifest import load
 
 if TYPE_CHECKING:
     from client.client import Client
     from client.foreseeing import Foreseen
     from client.planned import Planned
+    from client.views import ObjectView
 
 Json = dict[str, Any]
 
@@ -41,6 +43,10 @@ def plan(
         str, typer.Option("--out", metavar="FILE", help="Write the plan, for: berth apply --plan FILE.")
     ] = "",
     output: Annotated[str, typer.Option("-o", "--output", help="json or yaml.")] = "",
+    set_name: Set = "",
+    prune: Prune = False,
+    allow_empty: AllowEmpty = False,
+    vars_file: Vars = "",
 ) -> None:
     """Show what an apply would change, where each task would land, what would wait and why, and who would have to go.
 
@@ -50,56 +56,84 @@ def plan(
     if form not in (Output.TABLE, Output.JSON, Output.YAML):
         raise BadOption(f"-o {output} is no form of a plan; known: json, yaml")
     session = session_of(context)
-    sources = read_sources(filename, recursive=recursive)
-    documents = load(sources, default_namespace=session.namespace)
-    with session.client() as client, telling_lines(sources):
-        planned = client.plan(documents, create_namespace=create_namespace)
-        foreseen, outcome = ask_outcome(client, planned, session.now())
+    check_set_options(set_name, prune=prune, allow_empty=allow_empty)
+    if set_name and out_file:
+        raise BadOption(
+            "a plan in a file has no set; leave --out away, and apply with: berth apply --set NAME"
+        )
+    read = read_manifests(
+        filename,
+        recursive=recursive,
+        namespace=session.namespace,
+        vars_file=vars_file,
+        may_be_empty=allow_empty,
+    )
+    wanted = Intent(set_name, prune, allow_empty, create_namespace)
+    with session.client() as client, telling_lines(read.sources):
+        found = intended(session, client, read.documents, wanted)
+        foreseen, outcome = ask_outcome(client, found.planned, session.now(), found.pruned_views)
         if out_file:
             from client import planfile
 
             cluster = client.cluster()
             uid = cluster.cluster_uid if cluster is not None else ""
-            planfile.write(out_file, planned, uid, outcome, create_namespace=create_namespace)
+            planfile.write(out_file, found.planned, uid, outcome, create_namespace=create_namespace)
     if form is Output.TABLE:
-        _print(planned, foreseen, outcome)
+        _print(found, foreseen, outcome)
     else:
-        objects = [
-            {"object": f"{each.document.ref.namespace}/{each.document.ref}", "action": each.action}
-            for each in planned
-        ]
-        out(format_data({"kind": "Plan", "objects": objects, "outcome": outcome}, form), end="")
+        out(format_data({"kind": "Plan", "objects": _objects(found), "outcome": outcome}, form), end="")
     if out_file:
         note(f"Note: the plan is in {out_file}; do it with: berth apply --plan {out_file}")
-    raise typer.Exit(exit_code(planned, outcome))
+    raise typer.Exit(exit_code(found, outcome))
 
 
-def exit_code(planned: "tuple[Planned, ...]", outcome: Json | None) -> int:
+def exit_code(found: Intended, outcome: Json | None) -> int:
     if outcome is not None and outcome["waiting"]:
         return CANT_BE_PLACED
-    return CHANGES if any(each.action != "unchanged" for each in planned) else 0
+    return CHANGES if found.pruned or any(each.action != "unchanged" for each in found.planned) else 0
+
+
+def _objects(found: Intended) -> list[Json]:
+    """Return what would become of each object, for a program."""
+    written = [
+        {
+            "object": f"{each.document.ref.namespace}/{each.document.ref}",
+            "action": each.action,
+            **({"conflicts": [str(one) for one in each.conflicts]} if each.conflicts else {}),
+        }
+        for each in found.planned
+    ]
+    pruned = [{"object": f"{each.ref.namespace}/{each.ref}", "action": "pruned"} for each in found.pruned]
+    return [*written, *pruned]
 
 
 def ask_outcome(
-    client: "Client", planned: "tuple[Planned, ...]", now: float
+    client: "Client",
+    planned: "tuple[Planned, ...]",
+    now: float,
+    pruned: "tuple[ObjectView, ...]" = (),
 ) -> "tuple[Foreseen, Json | None]":
     """Return what was asked, and what would become of it; None where no task comes or goes."""
-    foreseen = client.foresee(planned)
+    foreseen = client.foresee(planned, pruned)
     question = foreseen.question
     if not (question["adding"] or question["leaving"] or question["queues"]):
         return foreseen, None
     return foreseen, ask_plan(client, question, foreseen.namespaces, now)
 
 
-def _print(planned: "tuple[Planned, ...]", foreseen: "Foreseen", outcome: Json | None) -> None:
-    out("".join(unified_diff(each) for each in planned), end="")
-    actions = Counter(each.action for each in planned)
+def _print(found: Intended, foreseen: "Foreseen", outcome: Json | None) -> None:
+    gone = [removal_diff(each.ref, each.view.raw) for each in found.pruned if each.view is not None]
+    text = "".join([*(unified_diff(each) for each in found.planned), *gone])
+    out(coloured_diff(text) if is_coloured() else text, end="")
+    actions = Counter(str(each.action) for each in found.planned) + Counter({"pruned": len(found.pruned)})
     if outcome is not None:
         lines = [*_tasks(foreseen, outcome), *_others(outcome), *_shares(outcome)]
         for line in ["", *lines] if lines else []:
             out(line)
     counts = ", ".join(
-        f"{actions[name]} {name}" for name in ("created", "configured", "unchanged") if actions[name]
+        f"{actions[name]} {name}"
+        for name in ("created", "configured", "unchanged", "pruned")
+        if actions[name]
     )
     if outcome is None:
         out(f"Plan: {counts}; no task comes or goes.")

@@ -1,13 +1,15 @@
-"""`berth secret keygen|forget-key`: the cluster's key pair, to which secrets are sealed."""
+"""`berth secret keygen|forget-key|seal`: the cluster's key pair, and what is sealed to it."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cli.manifests import Files, Vars, read_manifests, telling_lines
 from cli.session import note, out, session_of
 from cli.settings import HELP
 from client.errors import BadOption, Refused
+from client.yamltext import to_yaml
 
 
 def register(app: typer.Typer, name: str) -> None:
@@ -15,6 +17,7 @@ def register(app: typer.Typer, name: str) -> None:
     verbs.callback()(_no_options)
     verbs.command("keygen", epilog=HELP)(keygen)
     verbs.command("forget-key", epilog=HELP)(forget_key)
+    verbs.command("seal", epilog=HELP)(seal)
     app.add_typer(verbs, name=name)
 
 
@@ -60,3 +63,21 @@ def forget_key(
         key = client.forget_secret_key()
     out(f"key {key} forgotten")
     note("now start a controller with a new key (berth secret keygen FILE), and make all secrets anew")
+
+
+def seal(context: typer.Context, filename: Files, vars_file: Vars = "") -> None:
+    """Print manifests with their Secrets sealed to the cluster's key, in place of values in clear: safe to commit.
+
+    A sealed Secret is good for this cluster, and for the namespace and name that it has. Other objects are printed as
+    they are.
+    """
+    session = session_of(context)
+    read = read_manifests(filename, recursive=False, namespace=session.namespace, vars_file=vars_file)
+    if not any(each.kind.name == "Secret" for each in read.documents):
+        raise BadOption(f"there is no Secret in {', '.join(filename)}")
+    with session.client() as client, telling_lines(read.sources):
+        sealed = client.ready(read.documents)
+    out("---\n".join(to_yaml(each.raw) for each in sealed), end="")
+    note(
+        "Note: remove the file with the values in clear from the repository, and change values that were in it"
+    )

@@ -4,7 +4,7 @@ A record is written in the transaction that writes its object, and goes with it.
 and that the object belongs to its set.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from schemas.keys import AppliedKey, Family, Keys, ObjectRef
@@ -20,15 +20,31 @@ LISTED_ALONE = (
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Manager -> what it applied last, as it was at `revision` (0: nothing was read). {} is one that can't be read."""
+    """Manager -> what it applied last, as it was at `revision` (0: nothing was read). {} is one that can't be read.
+
+    written: manager -> the revision of its record.
+    """
 
     forms: Mapping[str, Json] = field(default_factory=dict)
     revision: int = 0
+    written: Mapping[str, int] = field(default_factory=dict)
 
-    def split(self, manager: str) -> "tuple[Json | None, Claims]":
-        """Return what that manager applied last, None for nothing, and the claims of all others."""
-        others = {name: form for name, form in self.forms.items() if name != manager}
-        return self.forms.get(manager) or None, Claims(others, self.revision)
+    def since(self, create_revision: int) -> "Claims":
+        """Return the claims on the object that was made at that revision, without those on one before it.
+
+        A record goes with its object, but not when somebody takes the object out of the store by force.
+        """
+        kept = {name: form for name, form in self.forms.items() if self.written[name] >= create_revision}
+        return Claims(kept, self.revision, self.written)
+
+    def split(self, manager: str, adopted: Collection[str] = ()) -> "tuple[Json | None, Claims]":
+        """Return what that manager applied last, None for nothing, and the claims of all others.
+
+        adopted: managers in whose place it stands from now on; what they applied counts where it applied nothing.
+        """
+        others = {name: form for name, form in self.forms.items() if name != manager and name not in adopted}
+        last = next((self.forms[name] for name in (manager, *adopted) if self.forms.get(name)), None)
+        return last, Claims(others, self.revision, self.written)
 
 
 NO_CLAIMS = Claims()
@@ -60,9 +76,11 @@ def _claims_below(
 ) -> dict[ObjectRef, Claims]:
     listing = store.list(prefix)
     forms: dict[ObjectRef, dict[str, Json]] = {ref: {} for ref in wanted}
+    written: dict[ObjectRef, dict[str, int]] = {ref: {} for ref in wanted}
     for kv in listing.kvs:
         parsed = keys.parse(kv.key)
         if isinstance(parsed, AppliedKey) and parsed.ref in wanted:
             raw = codec.decode(kv)
             forms[parsed.ref][parsed.manager] = {} if isinstance(raw, codec.Unreadable) else raw
-    return {ref: Claims(of_ref, listing.revision) for ref, of_ref in forms.items()}
+            written[parsed.ref][parsed.manager] = kv.mod_revision
+    return {ref: Claims(of_ref, listing.revision, written[ref]) for ref, of_ref in forms.items()}

@@ -7,7 +7,7 @@ another manager. A write that lost a race is read, merged and checked again; it 
 applied to it. The last applied form is written with the object.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import groupby, islice
 
 from pydantic import ValidationError
@@ -28,7 +28,7 @@ from schemas.kinds import BY_NAME, KINDS
 from schemas.manifest import Document
 from schemas.task import Task
 from store import codec, objects
-from store.api import Compare, KeyValue, Put, Store, Txn, absent, unchanged, untouched_since
+from store.api import Compare, Delete, KeyValue, Op, Put, Store, Txn, absent, unchanged, untouched_since
 from store.codec import Json
 from store.errors import PermissionDenied, RequestTooLarge, StoreError
 
@@ -43,7 +43,7 @@ class Applier:
     """Plans and writes documents for one manager (who applies: `berth`, a set, a GitOps tool).
 
     `wait_gone` waits until a Terminating object is gone; `say` takes notices for people. `on_conflict`: what to do
-    about fields of other managers.
+    about fields of other managers. `adopt`: managers whose place it takes: their records of what it applies go.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Applier:
         wait_gone: Callable[[ObjectView], None],
         say: Callable[[str], None] = lambda text: None,
         on_conflict: OnConflict = OnConflict.REFUSE,
+        adopt: Collection[str] = (),
     ) -> None:
         self._store = store
         self._keys = keys
@@ -62,6 +63,7 @@ class Applier:
         self._wait_gone = wait_gone
         self._say = say
         self._on_conflict = on_conflict
+        self._adopt = tuple(adopt)
 
     def plan(self, documents: Iterable[Document]) -> tuple[Planned, ...]:
         """Return what each document would do, in the order of writing. Raises InvalidManifest, Refused."""
@@ -119,11 +121,8 @@ class Applier:
 
     def refuse_conflicts(self, planned: Iterable[Planned]) -> None:
         """Raise Conflicted if one of them would change fields of others, unless these are to be taken over."""
-        if self._on_conflict is OnConflict.TAKE_OVER:
-            return
-        found = [(str(each.document.ref), one) for each in planned for one in each.conflicts]
-        if found:
-            raise Conflicted(found)
+        if self._on_conflict is OnConflict.REFUSE:
+            refuse_conflicts(planned)
 
     def _may_go_together(self, planned: Planned) -> bool:
         return not planned.is_waiting_for_deletion and planned.action != "unchanged"
@@ -151,7 +150,7 @@ class Applier:
         if failure is not None:
             raise failure
 
-    def _prepare(self, planned: Planned) -> tuple[objects.Prepared, tuple[Put, ...]] | None:
+    def _prepare(self, planned: Planned) -> tuple[objects.Prepared, tuple[Op, ...]] | None:
         """Return the write of one document, None if it is too large to share a transaction."""
         key = self._keys.spec(planned.document.ref)
         try:
@@ -159,9 +158,9 @@ class Applier:
             ready = objects.prepare(key, planned.merged, live, compares=self._compares(planned))
         except RequestTooLarge:
             return None
-        record = self._record(planned)
-        fits = len(ready.value) + len(record.value) <= MAX_SHARED_BYTES
-        return (ready, (record,)) if fits else None
+        records = self._records(planned)
+        size_bytes = len(ready.value) + sum(len(op.value) for op in records if isinstance(op, Put))
+        return (ready, records) if size_bytes <= MAX_SHARED_BYTES else None
 
     def _keys_for(self, document: Document) -> tuple[str, ...]:
         return keys_of(document.ref, self._keys)
@@ -189,9 +188,12 @@ class Applier:
                 f"merged with it and nothing was written; look at it with: etcdctl get {live.spec_kv.key}, or "
                 f"remove it with: berth delete {ref}{_in_namespace(live)} --force, and apply again"
             )
-        last, others = claims[ref].split(self._manager)
+        made = claims[ref].since(live.spec_kv.create_revision)
+        last, others = made.split(self._manager, self._adopt)
+        adopted = tuple(name for name in self._adopt if name in claims[ref].forms)
         heeded = tuple(others.forms.values()) if self._on_conflict is OnConflict.REFUSE else ()
-        return Planned(document, live, last, three_way(last, live.raw, document.raw, heeded), others)
+        merged = three_way(last, live.raw, document.raw, heeded)
+        return Planned(document, live, last, merged, others, adopted)
 
     def _try_write(self, planned: Planned) -> ApplyResult | None:
         """Return None on a conflict."""
@@ -207,9 +209,10 @@ class Applier:
 
     def _put(self, planned: Planned, expected: int) -> ApplyResult | None:
         key = self._keys.spec(planned.document.ref)
-        record = self._record(planned)
-        fits = len(codec.encode(planned.merged)) + len(record.value) <= MAX_TOGETHER_BYTES
-        extra = (record,) if fits else ()
+        records = self._records(planned)
+        size_bytes = sum(len(op.value) for op in records if isinstance(op, Put))
+        fits = len(codec.encode(planned.merged)) + size_bytes <= MAX_TOGETHER_BYTES
+        extra = records if fits else ()
         written = objects.write(
             self._store,
             key,
@@ -222,7 +225,7 @@ class Applier:
             return None
         if not fits:
             # then the record follows; if that is lost, the next apply removes too little, never too much
-            self._store.txn(Txn((unchanged(key, written.mod_revision),), (record,)))
+            self._store.txn(Txn((unchanged(key, written.mod_revision),), records))
         return self._result(planned)
 
     def _compares(self, planned: Planned) -> tuple[Compare, ...]:
@@ -242,16 +245,24 @@ class Applier:
         """The object stays as it is; only the last applied form may have to follow."""
         assert planned.live is not None
         result = ApplyResult(planned.document.ref, "unchanged", (), planned.live.generation, planned.kept)
-        if planned.last_applied == record_form(planned.document):
+        if planned.last_applied == record_form(planned.document) and not planned.adopted:
             return result
         same = unchanged(self._keys.spec(planned.document.ref), planned.live.mod_revision)
         compares = (same, *self._compares(planned))
-        return result if self._store.txn(Txn(compares, (self._record(planned),))).succeeded else None
+        return result if self._store.txn(Txn(compares, self._records(planned))).succeeded else None
 
-    def _record(self, planned: Planned) -> Put:
+    def _records(self, planned: Planned) -> tuple[Op, ...]:
+        """Return the write of the last applied form; those in whose place it stands go."""
         document = planned.document
-        key = self._keys.applied(document.ref, self._manager)
-        return Put(key, codec.encode(record_form(document)))
+        own = Put(self._keys.applied(document.ref, self._manager), codec.encode(record_form(document)))
+        return (own, *(Delete(self._keys.applied(document.ref, each)) for each in planned.adopted))
+
+
+def refuse_conflicts(planned: Iterable[Planned]) -> None:
+    """Raise Conflicted if one of them would change fields of other managers."""
+    found = [(str(each.document.ref), one) for each in planned for one in each.conflicts]
+    if found:
+        raise Conflicted(found)
 
 
 def apply_rank(ref: ObjectRef) -> tuple[bool, int]:

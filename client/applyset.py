@@ -116,10 +116,10 @@ def _namespaces(keys: Keys) -> str:
     return keys.objects_range(Family.SPEC, CLUSTER_NAMESPACE, "namespaces")
 
 
-def judge(view: ObjectView | None, others: Collection[str]) -> tuple[Verdict, str] | None:
+def judge(view: ObjectView | None, managers: Collection[str], own: str) -> tuple[Verdict, str] | None:
     """Return what becomes of an object that left its set, and why; None for one that is being deleted already.
 
-    others: the managers of other records beside it. Pure.
+    managers: of the records beside it that are about this very object. own: the set's. Pure.
     """
     if view is None or view.spec_kv is None:
         return Verdict.FORGET, "it is not there any more"
@@ -127,10 +127,13 @@ def judge(view: ObjectView | None, others: Collection[str]) -> tuple[Verdict, st
         return Verdict.RELEASE, f"{owner_text(view.owner)} has made it"
     if view.is_terminating:
         return None
+    if own not in managers:
+        return Verdict.FORGET, "somebody else has made it anew"
     if not view.raw:
         return Verdict.KEEP, f"it can't be read: {view.error}"
     if view.annotations.get(PRUNE_ANNOTATION) == DISABLED:
         return Verdict.KEEP, f"its annotation {PRUNE_ANNOTATION} says {DISABLED}"
+    others = [each for each in managers if each != own]
     if others:
         return Verdict.RELEASE, f"{' and '.join(map(manager_text, sorted(others)))} applied it too"
     return Verdict.PRUNE, ""
@@ -148,11 +151,20 @@ def refuse_empty(documents: Sequence[Document], what: str) -> None:
 class ApplySet:
     """One set of one cluster: plans and writes its documents, and removes what left it.
 
-    `applier` writes as the manager of the set. home: the namespace that the set is of.
+    `applier` writes as the manager of the set. home: the namespace that the set is of. adopt: managers whose records
+    keep nothing from being pruned, as the set takes their place.
     """
 
     def __init__(
-        self, store: Store, keys: Keys, manager: str, *, home: str, applier: Applier, deleter: Deleter
+        self,
+        store: Store,
+        keys: Keys,
+        manager: str,
+        *,
+        home: str,
+        applier: Applier,
+        deleter: Deleter,
+        adopt: Collection[str] = (),
     ) -> None:
         self._store = store
         self._keys = keys
@@ -160,6 +172,7 @@ class ApplySet:
         self._home = home
         self._applier = applier
         self._deleter = deleter
+        self._adopt = tuple(adopt)
 
     def plan(self, documents: Iterable[Document]) -> SetPlan:
         """Return what an apply would do, what left the set included. Raises InvalidManifest, Refused."""
@@ -191,9 +204,10 @@ class ApplySet:
             name: found[name] for key in own if (name := template_key(self._keys, key, own[key])) in found
         }
         view = build_view(BY_PLURAL[ref.plural], ref, self._keys, own) if own else None
-        others = claims.split(self._manager)[1].forms
-        said = judge(view, others.keys())
-        return None if said is None else Removal(ref, *said, view, claims)
+        made = claims.since(view.spec_kv.create_revision) if view and view.spec_kv else claims
+        managers = [name for name in made.forms if name not in self._adopt]
+        said = judge(view, managers, self._manager)
+        return None if said is None else Removal(ref, *said, view, made)
 
     def _spare_namespace(self, removal: Removal, going: set[ObjectRef]) -> Removal:
         """Keep a namespace in which there is more than goes with it: it would take no new tasks, and wait for ever."""
@@ -218,6 +232,10 @@ class ApplySet:
         asked = f"{self._keys.family_range(Family.REQUESTS)}{namespace}/"
         requests = {kv.key for kv in self._store.list(asked).kvs}
         return {ref for ref in refs if self._keys.request(ref, "delete") not in requests}
+
+    def refuse_conflicts(self, plan: SetPlan) -> None:
+        """Raise Conflicted if an apply would change fields of others, unless they are to be taken over."""
+        self._applier.refuse_conflicts(plan.planned)
 
     def apply(self, plan: SetPlan) -> Iterator[ApplyResult]:
         """Write the documents in order. Raises Conflicted before anything is written."""

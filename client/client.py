@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what only some verbs need is imported where it is used, so 
     from client.rollout import Rollout
     from client.sources import Sources
     from client.wish import Goal
+    from schemas.errors import Problem
     from schemas.manifest import Document
     from schemas.node import Drain
 
@@ -108,19 +109,44 @@ class Client(Reaching):
         *,
         on_conflict: "OnConflict | None" = None,
         timeout_s: float = WAIT_S,
+        adopt: bool = False,
     ) -> "ApplySet":
-        """Return the set of that name of a namespace, to plan, apply and prune. Raises InvalidName."""
+        """Return the set of that name of a namespace, to plan, apply and prune. Raises InvalidName.
+
+        adopt: what this client's own manager applied, without a set, becomes the set's alone.
+        """
         from client.applyset import ApplySet, set_manager
 
         manager = set_manager(namespace, name)
-        applier = self._applier(timeout_s, on_conflict, manager)
+        adopted = (self._manager,) if adopt else ()
+        applier = self._applier(timeout_s, on_conflict, manager, adopted)
         return ApplySet(
-            self.store, self.keys, manager, home=namespace, applier=applier, deleter=self._deleter
+            self.store,
+            self.keys,
+            manager,
+            home=namespace,
+            applier=applier,
+            deleter=self._deleter,
+            adopt=adopted,
         )
 
-    def foresee(self, planned: "Iterable[Planned]") -> "Foreseen":
-        """Return what an apply does to tasks, as a question to the leader: which come and which go."""
-        from client.foreseeing import foresee, owners_of
+    def missing_references(self, documents: "Iterable[Document]") -> "tuple[Problem, ...]":
+        """Return, as sentences, what documents name that is neither among them nor in the cluster."""
+        from client import crossrefs
+        from client.reading import read_keys
+
+        known = tuple(documents)
+        lacking = crossrefs.missing(known)
+        there = read_keys(self.store, {self.keys.spec(each.ref) for each in lacking})
+        still = (each for each in lacking if self.keys.spec(each.ref) not in there)
+        return crossrefs.warnings(still, "in the cluster")
+
+    def foresee(self, planned: "Iterable[Planned]", pruned: "Iterable[ObjectView]" = ()) -> "Foreseen":
+        """Return what an apply does to tasks, as a question to the leader: which come and which go.
+
+        pruned: objects that go with it.
+        """
+        from client.foreseeing import RUNNING, foresee, owners_of
         from client.log_targets import tasks_of
         from client.policy import read_policy
 
@@ -134,7 +160,13 @@ class Client(Reaching):
             if view is not None:
                 kind = find_kind(ref.plural)
                 tasks[view.uid] = tasks_of(self.store, self.keys, kind, ref.namespace, ref.name)
-        return foresee(known, policy, tasks)
+        leaving = [
+            task
+            for view in pruned
+            if view.kind.plural in RUNNING
+            for task in tasks_of(self.store, self.keys, view.kind, view.ref.namespace, view.name)
+        ]
+        return foresee(known, policy, tasks, leaving)
 
     def apply(
         self, documents: "Iterable[Document]", *, create_namespace: bool = False, timeout_s: float = WAIT_S
@@ -157,7 +189,11 @@ class Client(Reaching):
         yield from self._applier(timeout_s, on_conflict).write_all(planned)
 
     def _applier(
-        self, timeout_s: float, on_conflict: "OnConflict | None" = None, manager: str = ""
+        self,
+        timeout_s: float,
+        on_conflict: "OnConflict | None" = None,
+        manager: str = "",
+        adopt: tuple[str, ...] = (),
     ) -> "Applier":
         from client.apply import Applier
         from client.conflicts import OnConflict
@@ -169,6 +205,7 @@ class Client(Reaching):
             wait_gone=lambda view: self._deleter.wait_gone(view, timeout_s=timeout_s),
             say=self._say,
             on_conflict=on_conflict or OnConflict.REFUSE,
+            adopt=adopt,
         )
 
     def delete(

@@ -19,6 +19,7 @@ SHOWN_CHARACTERS = 60  # of a value in a sentence
 NOT_SET = "not set"
 SET_PREFIX = "set."
 SOURCE_PREFIX = "git."  # a GitSource, which the leader syncs
+PLAIN = "berth"  # who applies without naming a set
 
 
 class OnConflict(Enum):
@@ -157,4 +158,4 @@ def manager_text(manager: str) -> str:
     namespace, _, name = manager.removeprefix(SET_PREFIX).partition(".")
     if manager.startswith(SET_PREFIX) and name:
         return f"set {name} of namespace {namespace}"
-    return f"manager {manager}"
+    return "berth apply without --set" if manager == PLAIN else f"manager {manager}"

@@ -1,27 +1,44 @@
-"""Diff: the stored object against what an apply would store, as a unified diff of YAML. Pure."""
+"""Diff: the stored object against what an apply would store, as a unified diff of YAML. Pure.
+
+Lines that begin with `#` say what the change does besides: what is stopped and started anew, which fields belong to
+others, which stay because others have them.
+"""
 
 import difflib
+from collections.abc import Iterator
 from typing import Any
 
+from client.conflicts import manager_text
 from client.planned import Planned
 from client.yamltext import to_yaml
+from schemas.keys import ObjectRef
+from schemas.meta import CLUSTER_NAMESPACE
+
+Json = dict[str, Any]
 
 
 def unified_diff(planned: Planned) -> str:
-    """Return the diff, empty without differences; a line before it names what replaces the task."""
-    before = "" if planned.replaced is None else to_yaml(_ordered(_shown(planned.replaced)))
-    after = to_yaml(_ordered(_shown(planned.merged)))
+    """Return the diff, empty without differences; lines before it say what the change means."""
     if planned.replaced is not None and planned.replaced == planned.merged:
         return ""
-    ref = planned.document.ref
-    place = f"{ref.namespace}/{ref}" if planned.document.kind.namespaced else str(ref)
-    lines = difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), f"live/{place}", f"merged/{place}"
+    return "".join(_marks(planned)) + _differences(
+        planned.document.ref, planned.replaced, planned.merged, "merged"
     )
-    return _mark(planned) + "".join(lines)
 
 
-def _shown(raw: dict[str, Any]) -> dict[str, Any]:
+def removal_diff(ref: ObjectRef, live: Json) -> str:
+    """Return the diff of an object that is pruned: all of it goes."""
+    return f"# prunes {ref}: it left the set\n" + _differences(ref, live, None, "pruned")
+
+
+def _differences(ref: ObjectRef, before: Json | None, after: Json | None, becomes: str) -> str:
+    texts = ("" if each is None else to_yaml(_ordered(_shown(each))) for each in (before, after))
+    old, new = (text.splitlines(keepends=True) for text in texts)
+    place = str(ref) if ref.namespace == CLUSTER_NAMESPACE else f"{ref.namespace}/{ref}"
+    return "".join(difflib.unified_diff(old, new, f"live/{place}", f"{becomes}/{place}"))
+
+
+def _shown(raw: Json) -> Json:
     """Of Secrets only what may be seen."""
     if raw.get("kind") != "Secret":
         return raw
@@ -30,12 +47,16 @@ def _shown(raw: dict[str, Any]) -> dict[str, Any]:
     return masked(raw)
 
 
-def _mark(planned: Planned) -> str:
-    if not planned.replaces:
-        return ""
-    return (
-        f"# replaces {planned.document.ref} (it is stopped and started anew): {', '.join(planned.replaces)}\n"
-    )
+def _marks(planned: Planned) -> Iterator[str]:
+    ref = planned.document.ref
+    if planned.replaces:
+        yield f"# replaces {ref} (it is stopped and started anew): {', '.join(planned.replaces)}\n"
+    if planned.rolls:
+        yield f"# rolls {ref} (its tasks are replaced as its strategy says): {', '.join(planned.rolls)}\n"
+    for conflict in planned.conflicts:
+        yield f"# conflict in {ref} {conflict}\n"
+    for kept in planned.kept:
+        yield f"# keeps {kept.field} of {ref}, which the manifest leaves out: {manager_text(kept.manager)} has it\n"
 
 
 def _ordered(value: Any) -> Any:

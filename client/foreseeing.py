@@ -4,15 +4,14 @@ The leader answers it (`controller.foresight`). A rollout is asked about as a wh
 all of the new one come; on the way there a rolling update may find other nodes free.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from client.ownership import template_path, template_tasks
+from client.ownership import template_tasks
 from client.planned import Planned
 from client.policy import LivePolicy
 from client.views import ObjectView
-from schemas.canonical import canonical_hash
 from schemas.job import Job
 from schemas.keys import ObjectRef
 from schemas.kinds import OWNERS
@@ -23,6 +22,8 @@ from schemas.workload import Deployment
 
 Json = dict[str, Any]
 NEW_UID = "planned"  # of an owner that is not there yet
+RUNNING = OWNERS | {"tasks"}
+"""Plurals of what has tasks, or is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,17 @@ class Foreseen:
 
 
 def foresee(
-    planned: Iterable[Planned], policy: LivePolicy, tasks: Mapping[str, tuple[ObjectView, ...]]
+    planned: Iterable[Planned],
+    policy: LivePolicy,
+    tasks: Mapping[str, tuple[ObjectView, ...]],
+    pruned: Iterable[ObjectView] = (),
 ) -> Foreseen:
-    """Return what to ask. policy: with what is planned on top. tasks: owner's uid -> the tasks that it has."""
+    """Return what to ask. policy: with what is planned on top. tasks: owner's uid -> the tasks that it has.
+
+    pruned: tasks that go because they, or their owners, are pruned.
+    """
     adding: list[Json] = []
-    leaving: list[Json] = []
+    leaving: list[Json] = _gone(filter(_is_there, pruned))
     queues: list[Json] = []
     expected: list[Expected] = []
     for each in planned:
@@ -95,10 +102,10 @@ def _of(
     owner = {"kind": planned.document.kind.name, "name": ref.name, "uid": _uid(planned)}
     one = {**_one(planned, task, policy), "owner": owner}
     if ref.plural == "daemonsets":
-        going = there if _rolls(planned) else []
-        return [{**one, "perNode": True}] if _rolls(planned) or planned.replaced is None else [], _gone(going)
+        going = there if planned.rolls else []
+        return [{**one, "perNode": True}] if planned.rolls or planned.replaced is None else [], _gone(going)
     wanted = _wanted(written)
-    if _rolls(planned):
+    if planned.rolls:
         return _some(one, wanted), _gone(there)
     surplus = sorted(there, key=lambda view: -_age(view))[: max(0, len(there) - wanted)]
     return _some(one, max(0, wanted - len(there))), _gone(surplus)
@@ -170,20 +177,3 @@ def _wanted(written: object) -> int:
             return 0 if written.spec.suspend else written.spec.together
         case _:
             return 0
-
-
-def _rolls(planned: Planned) -> bool:
-    """Say whether tasks of an older template are replaced. A rollout that is paused waits."""
-    written = planned.parsed()
-    if planned.replaced is None or (isinstance(written, Deployment) and written.spec.paused):
-        return False
-    path = template_path(planned.document.kind.name) or ()
-    before, after = (_at(raw, path) for raw in (planned.replaced, planned.merged))
-    return canonical_hash({"": before}) != canonical_hash({"": after})
-
-
-def _at(raw: Json, path: Iterable[str]) -> Iterator[Any] | Any:
-    found: Any = raw
-    for part in path:
-        found = (found or {}).get(part)
-    return found

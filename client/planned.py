@@ -11,6 +11,7 @@ from schemas.keys import ObjectRef
 from schemas.kinds import WrittenObject
 from schemas.manifest import Document
 from schemas.task import LIVE_FIELDS, template_hash
+from schemas.workload import DaemonSet, Deployment
 from store.codec import Json
 
 Action = Literal["created", "configured", "unchanged"]
@@ -35,7 +36,7 @@ class ApplyResult:
 class Planned:
     """One document, what is stored under its name, and what would be. `live` None: there is nothing.
 
-    `claims`: what others applied, as far as the merge and its conflicts heed them.
+    `claims`: what others applied. `adopted`: managers whose records go, as this one stands in their place.
     """
 
     document: Document
@@ -43,6 +44,7 @@ class Planned:
     last_applied: Json | None
     merged: Json
     claims: Claims = NO_CLAIMS
+    adopted: tuple[str, ...] = ()
 
     @property
     def is_waiting_for_deletion(self) -> bool:
@@ -79,8 +81,26 @@ class Planned:
         return kept_fields(self.last_applied, self.merged, self.document.raw, self.claims.forms)
 
     @property
+    def rolls(self) -> tuple[str, ...]:
+        """The changed fields for which an owner replaces its tasks."""
+        return () if self.replaced is None else rolling_fields(self.replaced, self.merged, self.parsed())
+
+    @property
     def replaces(self) -> tuple[str, ...]:
         return () if self.replaced is None else replacing_fields(self.replaced, self.merged)
+
+
+def rolling_fields(old: Json, new: Json, parsed: WrittenObject) -> tuple[str, ...]:
+    """Return the changed fields of a template for which an owner's tasks are replaced; a paused rollout waits."""
+    match parsed:
+        case Deployment() if not parsed.spec.paused:
+            pass
+        case DaemonSet() if parsed.spec.update_strategy.type == "RollingUpdate":
+            pass
+        case _:
+            return ()
+    before, after = ((raw.get("spec") or {}).get("template") for raw in (old, new))
+    return tuple(changed_paths(before, after, "spec.template"))
 
 
 def replacing_fields(old: Json, new: Json) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # what only some verbs need is imported where it is used, so 
     from client.endpoints import EndpointsView
     from client.rights import Need
 
-MANAGER = "berth"
+MANAGER = "berth"  # of who names no set
 
 
 @dataclass(frozen=True, slots=True)

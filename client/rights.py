@@ -97,11 +97,10 @@ def _diffing(scope: Scope) -> tuple[Need, ...]:
 
 
 def _applying(scope: Scope) -> tuple[Need, ...]:
-    """Secrets are sealed with the cluster's public key, and their last applied form is not kept."""
-    if scope.kind.name == "Secret":
-        return (*_writing(scope), Need("read", scope.keys.cluster))
+    """Secrets are sealed with the cluster's public key."""
+    sealing = (Need("read", scope.keys.cluster),) if scope.kind.name == "Secret" else ()
     applied = scope.own(Family.APPLIED)
-    return (*_writing(scope), Need("read", applied), Need("write", applied))
+    return (*_writing(scope), *sealing, Need("read", applied), Need("write", applied))
 
 
 def _deleting(scope: Scope) -> tuple[Need, ...]:

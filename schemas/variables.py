@@ -129,11 +129,11 @@ class Filler:
                 continue
             seen.add(id(node))
             if isinstance(node, yaml.MappingNode):
-                waiting += [value for _, value in node.value]
+                waiting += [value for _, value in reversed(node.value)]
                 for key, _ in node.value:
                     self._check_key(source, key)
             elif isinstance(node, yaml.SequenceNode):
-                waiting += node.value
+                waiting += reversed(node.value)
             elif isinstance(node, yaml.ScalarNode):
                 self._fill(source, node)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from cli.main import VERBS, run
 from cli.session import Say, Session
+from client.applyset import set_manager
 from client.client import Client
 from client.connect import Settings
 from schemas.keys import cluster_ref, task_ref
@@ -231,6 +232,29 @@ SOURCES = [
     "sync resume app", "sync rollback app --to c", "sync rollback app --to aaaa --no-wait", "sync rollback new",
     f"sync rollback new --no-wait --to {'f' * 40}", "delete gitsource app", "new gitsource app",
 ]  # fmt: skip
+
+
+def build_set_world() -> GoldenWorld:
+    """A set `shop` with two tasks that are in its folder no more but for one, and what may not be pruned."""
+    world = GoldenWorld()
+    world.put(KEYS.cluster, {"kind": "Cluster", "clusterUid": UID.format(0)})
+    world.store_object(make_object("Queue", "batch"))
+    manager = set_manager("default", "shop")
+    for name, fields, managers in (
+        ("web", {"priority": 3}, (manager,)),
+        ("old", {}, (manager,)),
+        ("shared", {}, (manager, "berth")),
+        ("spared", {}, (manager,)),
+    ):
+        task = make_task(name, **fields)
+        if name == "spared":
+            task["metadata"]["annotations"] = {"berth/prune": "disabled"}
+        world.store_object(task, "default")
+        for each in managers:
+            world.put(KEYS.applied(task_ref("default", name), each), task)
+    return world
+
+
 TABLES = [
     "get tasks", "get tasks -o wide", "get tasks -A", "get tasks --no-headers", "get tasks -o name",
     "get tasks -l app=web --show-labels -L app", "get tasks --sort-by .status.state -o name",
@@ -302,6 +326,21 @@ ANSWERS = [
     "why denied", "why done", "why nope", "why node/n1", "why new -o yaml", "shares", "shares -o yaml",
     "plan -f /nonexistent/file.yaml", "drain n1 --plan", "apply", "apply --plan /nonexistent/plan.json",
 ]  # fmt: skip
+_SETS = "tests/cli/sets"
+_SHOP = f"-f {_SETS}/shop --set shop"
+SETS = [
+    f"diff {_SHOP} --prune", f"diff {_SHOP}", f"apply {_SHOP} --prune --dry-run", f"apply {_SHOP} --prune",
+    f"apply -f {_SETS}/conflict", f"diff -f {_SETS}/conflict", f"apply {_SHOP}", f"apply {_SHOP} --prune --yes",
+    f"apply {_SHOP} --prune --yes", f"diff {_SHOP} --prune", f"apply -f {_SETS}/conflict --force-conflicts",
+    f"apply {_SHOP}", f"apply -f {_SETS}/shop --prune", f"apply {_SHOP} --allow-empty",
+    f"apply -f {_SETS}/empty --set shop --prune --yes",
+    f"apply -f {_SETS}/empty --set shop --prune --yes --allow-empty",
+    f"apply -f {_SETS}/shop --set NO", f"apply -f {_SETS}/broken -R --set shop --prune --yes",
+    f"render -f {_SETS}/vars --vars {_SETS}/vars/prod.env", f"render -f {_SETS}/vars --vars {_SETS}/vars/half.env",
+    f"render -f {_SETS}/vars --vars {_SETS}/vars/page.yaml", f"render -f {_SETS}/vars --vars /nonexistent/x.env",
+    f"validate -f {_SETS}/shop", f"validate -f {_SETS}/named", f"validate -f {_SETS}/vars --vars {_SETS}/vars/prod.env",
+    f"validate -f {_SETS}/vars", f"validate -f {_SETS}/broken -R",
+]  # fmt: skip
 SESSIONS: dict[str, list[str]] = {
     "tables": TABLES,
     "data": DATA,
@@ -312,13 +351,14 @@ SESSIONS: dict[str, list[str]] = {
     "explain": EXPLAIN,
     "answers": ANSWERS,
     "sources": SOURCES,
+    "sets": SETS,
     "help": ["--help", *(f"{verb} --help" for verb in sorted(VERBS))],
 }
 
 
 def render(name: str) -> str:
     """Return the text of one file: every command with its output; what is not data is marked with `! `."""
-    world = build_world()
+    world = build_set_world() if name == "sets" else build_world()
     if name == "sources":
         _add_sources(world)
     with _terminal():
@@ -341,11 +381,21 @@ def _run(world: World, arguments: list[str]) -> tuple[int, str, str]:
         return Session(settings, open_client, world.clock)
 
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
-    with redirect_stdout(out), redirect_stderr(err):
+    with redirect_stdout(out), redirect_stderr(err), _no_terminal():
         code = run(
             arguments, environment={"BERTH_CONFIG": "/nonexistent/config.yaml"}, make_session=make_session
         )
     return code, _text(out), _text(err)
+
+
+@contextmanager
+def _no_terminal() -> Iterator[None]:
+    """Nobody is there to be asked."""
+    before, sys.stdin = sys.stdin, io.StringIO()
+    try:
+        yield
+    finally:
+        sys.stdin = before
 
 
 def _text(stream: io.TextIOWrapper) -> str:

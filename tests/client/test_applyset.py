@@ -11,7 +11,7 @@ from client.errors import Conflicted, Refused
 from schemas.errors import InvalidName
 from schemas.keys import ObjectRef, task_ref
 from sealing.keys import new_key_pair
-from store.api import Get, Listing, Txn, TxnResult
+from store.api import Delete, Get, Listing, Txn, TxnResult
 from store.errors import PermissionDenied, Unavailable
 from store.memory import MemoryStore
 from tests.client.helpers import KEYS, NOW, World, docs, make_object, make_task
@@ -130,13 +130,28 @@ def test_object_that_another_applied_too_is_only_given_up(world: World) -> None:
     one = world.client.apply_set("web")
     removals = one.plan(()).removals
     assert [(str(each.ref), each.verdict, each.why) for each in removals] == [
-        ("task/b", Verdict.RELEASE, "manager berth applied it too"),
+        ("task/b", Verdict.RELEASE, "berth apply without --set applied it too"),
         ("task/a", Verdict.RELEASE, "set other of namespace default applied it too"),
     ]
     list(one.remove(removals))
     assert there(world) == ["default/tasks/a", "default/tasks/b"]
     assert one.plan(()).removals == ()
     assert apply_set(world, name="other") == [("task/a", "pruned")]
+
+
+def test_what_was_applied_without_a_set_becomes_the_sets_alone_when_it_is_adopted(world: World) -> None:
+    world.apply(make_task("a", priority=3, grace="5s"), make_task("b"))
+    one = world.client.apply_set("web", adopt=True)
+    results = list(one.apply(one.plan(docs(make_task("a", priority=4), make_task("b")))))
+    assert [each.action for each in results] == ["configured", "unchanged"]
+    assert world.json_at(KEYS.spec(task_ref("default", "a")))["spec"] == make_task("a", priority=4)["spec"]
+    assert {key.rpartition("/")[2] for key in world.keys_under("/berth/applied/")} == {"set.default.web"}
+    world.apply(make_task("b"))
+    assert told(world.client.apply_set("web").plan(()).removals) == [
+        ("task/b", "released"),
+        ("task/a", "pruned"),
+    ]
+    assert told(one.plan(()).removals) == [("task/b", "pruned"), ("task/a", "pruned")]
 
 
 def test_object_that_another_claims_after_it_was_looked_at_is_given_up(world: World) -> None:
@@ -179,6 +194,22 @@ def test_record_without_object_is_forgotten(world: World) -> None:
     assert apply_set(world, make_task("a")) == [("task/a", "unchanged")]
 
 
+def test_object_of_the_same_name_that_somebody_else_made_is_not_the_sets(world: World) -> None:
+    """Its predecessor was taken out of the store by force, which leaves the record."""
+    apply_set(world, make_task("a", priority=3))
+    key = KEYS.spec(task_ref("default", "a"))
+    world.store.txn(Txn((), (Delete(key),)))
+    raw = make_task("a", priority=4)
+    raw["metadata"] |= {"uid": "another", "namespace": "default"}
+    world.put(key, raw)
+    (removal,) = world.client.apply_set("web").plan(()).removals
+    assert (removal.verdict, removal.why) == (Verdict.FORGET, "somebody else has made it anew")
+    (planned,) = world.client.plan(docs(make_task("a", priority=5)))
+    assert planned.conflicts == ()
+    apply_set(world)
+    assert there(world) == ["default/tasks/a"]
+
+
 def test_object_that_is_being_deleted_is_not_told_of_again(world: World) -> None:
     apply_set(world, *ALL)
     world.leader.is_away = True
@@ -197,7 +228,7 @@ def test_namespace_that_holds_something_else_stays(world: World) -> None:
 
 def test_a_conflict_keeps_the_whole_set_from_being_written(world: World) -> None:
     world.apply(make_task("a", priority=1))
-    with pytest.raises(Conflicted, match="manager berth has set it to 1"):
+    with pytest.raises(Conflicted, match="berth apply without --set has set it to 1"):
         apply_set(world, make_task("a", priority=2), make_task("b"))
     assert there(world) == ["default/tasks/a"]
 

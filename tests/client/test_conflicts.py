@@ -120,7 +120,7 @@ def test_leaving_everything_out_takes_nothing_from_others(last: Any, live: Any, 
 
 def test_managers_have_names_for_people() -> None:
     assert manager_text("set.default.web") == "set web of namespace default"
-    assert manager_text("berth") == "manager berth"
+    assert manager_text("berth") == "berth apply without --set"
 
 
 # With a store
@@ -146,7 +146,7 @@ def test_taken_over_it_is_the_new_managers_and_the_old_one_is_told(world: World)
     list(world.client.apply_planned(planned, on_conflict=OnConflict.TAKE_OVER))
     assert world.json_at(WEB)["spec"]["priority"] == 4
     assert world.apply(make_task(priority=5)) == [("task/web", "configured")]
-    with pytest.raises(Conflicted, match="manager berth has set it to 5; this apply wants 3"):
+    with pytest.raises(Conflicted, match="berth apply without --set has set it to 5; this apply wants 3"):
         git.apply(docs(make_task(priority=3)))
 
 

@@ -77,7 +77,7 @@ def guarded(docker_host: str, demo_image: str, tmp_path_factory: pytest.TempPath
         yield cluster
 
 
-def team(cluster: Cluster, *arguments: str, stdin: Json | None = None) -> Result:
+def team(cluster: Cluster, *arguments: str, stdin: Json | list[Json] | bytes | None = None) -> Result:
     """Run a command as the team, in its namespace unless another is named."""
     environment = as_user(cluster, "team") | {"BERTH_NAMESPACE": "team-a"}
     return cluster.berth(*arguments, stdin=stdin, **environment)
@@ -116,6 +116,21 @@ def test_team_keeps_deployments_and_jobs_but_writes_nothing_of_the_leader(guarde
         with pytest.raises(PermissionDenied):
             store.txn(Txn((), (Put(key, b"x"),)))
     assert team(guarded, "delete", "deployment/kept", "--timeout", "30s").code == 0
+
+
+def test_team_has_sets_in_its_namespace_and_is_told_where_it_can_not_look(guarded: Cluster) -> None:
+    raw = {"apiVersion": "berth/v1", "kind": "ConfigMap", "data": {"a": "b"}}
+    first, second = ({**raw, "metadata": {"name": name}} for name in ("first", "second"))
+    of_set = ("apply", "-f", "-", "--set", "ours", "--prune", "--yes")
+    made = team(guarded, *of_set, stdin=[first, second])
+    assert (made.code, made.out) == (0, "configmap/first created\nconfigmap/second created\n"), made
+    pruned = team(guarded, *of_set, "--wait", stdin=[second])
+    assert (pruned.code, pruned.out) == (0, "configmap/second unchanged\nconfigmap/first pruned\n"), pruned
+    assert "what set objects are in _cluster, default can't be read with your rights" in pruned.err
+    root = guarded.berth(*of_set, stdin=[second], **as_user(guarded, "root"))
+    assert root.out == "configmap/second created\n", root  # its own set, of another namespace
+    assert team(guarded, *of_set, "--allow-empty", stdin=b"").out == "configmap/second pruned\n"
+    assert guarded.berth(*of_set, "--allow-empty", stdin=b"", **as_user(guarded, "root")).code == 0
 
 
 def test_team_gets_answers_about_its_namespace_from_the_leader(guarded: Cluster) -> None:

@@ -1,0 +1,50 @@
+"""`berth validate`: what is wrong with manifests, without a cluster. Exit code 0 for none, 1 for errors."""
+
+import typer
+
+from cli.manifests import Files, Recursive, Vars, read_manifests
+from cli.session import note, out, session_of
+from cli.settings import HELP
+from client.validating import Verdict
+from client.validating import validate as judge
+from schemas.errors import InvalidManifest, Problem
+from schemas.lines import locate
+
+
+def register(app: typer.Typer, name: str) -> None:
+    app.command(name, epilog=HELP)(validate)
+
+
+def validate(
+    context: typer.Context, filename: Files, recursive: Recursive = False, vars_file: Vars = ""
+) -> None:
+    """Check manifests without a cluster: syntax, fields, rules, and what they name among each other.
+
+    Every problem of every file is printed with its line. What these files name and do not hold is a warning, as the
+    cluster may have it. Exit code: 0 when no error was found, 1 otherwise.
+    """
+    try:
+        read = read_manifests(
+            filename, recursive=recursive, namespace=session_of(context).namespace, vars_file=vars_file
+        )
+    except InvalidManifest as error:
+        verdict, checked = Verdict(error.problems, ()), 0
+    else:
+        sources, checked = dict(read.sources), len(read.documents)
+        found = judge(read.documents)
+        verdict = Verdict(locate(found.errors, sources), locate(found.warnings, sources))
+    _print("Error", verdict.errors)
+    _print("Warning", verdict.warnings)
+    if verdict.errors:
+        note(f"{_count(len(verdict.errors), 'error')}, {_count(len(verdict.warnings), 'warning')}")
+        raise typer.Exit(1)
+    note(f"{_count(checked, 'object')} checked, {_count(len(verdict.warnings), 'warning')}")
+
+
+def _print(what: str, problems: tuple[Problem, ...]) -> None:
+    for problem in problems:
+        out(f"{what}: {problem}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
