@@ -33,7 +33,8 @@ from schemas.keys import AppliedKey, Family, Keys, ObjectRef, cluster_ref
 from schemas.kinds import BY_PLURAL
 from schemas.manifest import Document
 from schemas.meta import CLUSTER_NAMESPACE
-from store.api import Store
+from store import codec
+from store.api import Delete, Store, Txn
 
 MAX_FIELDS = 10  # of one object in a status
 
@@ -62,12 +63,14 @@ class Applying:
         desk = self._desk(source)
         self._check_namespaces(documents)
         planned = desk.applier.plan(documents)
-        self._check_owners(source, planned)
+        left = self._taken_over(source, planned)
         members = self._members(source)
         gone = members - {document.ref for document in documents}
         _check_left(source, documents, gone, members)
         for _ in desk.applier.write_all(planned):
             pass
+        for key in left:
+            self._store.txn(Txn((), (Delete(key),)))
         if source.spec.prune:
             for _ in desk.own.remove(desk.own.judge_all(gone)):
                 pass
@@ -77,7 +80,7 @@ class Applying:
         """Return how the objects of a commit are; nothing is written. Raises as `apply`."""
         desk = self._desk(source)
         planned = desk.applier.compare(documents)
-        self._check_owners(source, planned)
+        self._taken_over(source, planned)
         gone = self._members(source) - {document.ref for document in documents}
         return _live(source, commit, planned, desk.own.judge_all(gone))
 
@@ -122,26 +125,36 @@ class Applying:
                 "berth apply -f -"
             )
 
-    def _check_owners(self, source: Source, planned: Iterable[Planned]) -> None:
-        """Two that keep one object would write it in turn, for ever. Raises NotAllowed."""
+    def _taken_over(self, source: Source, planned: Iterable[Planned]) -> tuple[str, ...]:
+        """Return the records of other sources that keep these objects no more. Raises NotAllowed for those that do:
+        two that keep one object would write it in turn, for ever."""
+        left: list[str] = []
         for each in planned:
+            document = each.document
             for other in sorted(each.claims.forms):
-                if words := self._keeper(other):
-                    document = each.document
+                if self._keeps(other, document.ref):
                     raise NotAllowed(
-                        f"{document.source}: {document.ref} is kept by {words} already, and gitsource/{source.name} "
-                        "must not keep it, too; take it out of one of both"
+                        f"{document.source}: {document.ref} is kept by {manager_text(other)} already, and "
+                        f"gitsource/{source.name} must not keep it, too; take it out of one of both"
                     )
+                if other.startswith(SOURCE_PREFIX):
+                    left.append(self._keys.applied(document.ref, other))
+        return tuple(left)
 
-    def _keeper(self, manager: str) -> str:
-        """Return who else keeps objects as that manager, in words; empty for people, and for a source that is gone."""
+    def _keeps(self, manager: str, ref: ObjectRef) -> bool:
+        """Say whether a set or another source keeps an object; people do not, nor a source that is gone, nor one whose
+        repository has it no more."""
         if manager.startswith(SET_PREFIX):
-            return manager_text(manager)
-        name = manager.removeprefix(SOURCE_PREFIX)
-        is_source = name != manager
-        if not is_source or self._store.get(self._keys.spec(cluster_ref("gitsources", name))).kv is None:
-            return ""
-        return manager_text(manager)
+            return True
+        if not manager.startswith(SOURCE_PREFIX):
+            return False
+        other = cluster_ref("gitsources", manager.removeprefix(SOURCE_PREFIX))
+        if self._store.get(self._keys.spec(other)).kv is None:
+            return False
+        status = self._store.get(self._keys.status(other)).kv
+        raw = codec.decode(status) if status is not None else None
+        orphaned = raw.get("orphaned") if isinstance(raw, dict) else None
+        return not (isinstance(orphaned, list) and _place(ref) in orphaned)
 
 
 def _live(source: Source, commit: str, planned: Sequence[Planned], removals: Iterable[Removal]) -> Live:

@@ -180,6 +180,23 @@ def test_what_a_source_left_that_is_gone_may_be_taken_over(world: Sync, reposito
     assert world.status("two").failure is None
 
 
+def test_an_object_may_move_from_one_repository_to_another(world: Sync, repository: Repository) -> None:
+    repository.commit(
+        {"one/a.yaml": config("a", x="1"), "one/b.yaml": config("b"), "two/c.yaml": config("c")}
+    )
+    world.source("one", repository, path="one")
+    world.source("two", repository, path="two", prune=True)
+    world.settle()
+    repository.commit({"one/a.yaml": None, "two/a.yaml": config("a", x="2")})
+    world.advance(300)
+    assert world.status("two").failure is None
+    assert world.spec_of("configmaps", "a")["data"] == {"x": "2"}
+    repository.commit({"two/a.yaml": None})
+    world.advance(61)
+    assert "spec/default/configmaps/a" not in world.objects(), "it is two's alone by now"
+    assert world.status("one").failure is None
+
+
 def test_rewritten_history_is_taken_and_told(world: Sync, repository: Repository) -> None:
     repository.commit({"a.yaml": config("a", x="0")})
     old = repository.commit({"a.yaml": config("a", x="1")})
