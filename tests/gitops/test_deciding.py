@@ -11,7 +11,7 @@ from gitops.facts import Commit, Failure, Known, Live, Source, Tip, Wish
 from gitops.learning import begin, learn
 from gitops.telling import tell
 from schemas.gitsource import GitSourceSpec
-from schemas.gitsource_status import Drift, GitSourceStatus, SourceObject
+from schemas.gitsource_status import Drift, GitSourceStatus, Health, SourceObject
 
 URL = "https://host/x.git"
 START = 1_000_000.0
@@ -30,6 +30,7 @@ class World:
     good: set[str]
     reachable: bool = True
     drifts: bool = False
+    health: Health = "Healthy"
     applied: str = ""
     now: float = START
     known: Known = field(default_factory=Known)
@@ -53,7 +54,7 @@ class World:
                 return Looked(self.live(tip.commit.id))
 
     def live(self, commit: str) -> Live:
-        objects = (SourceObject(object="configmap/a", health="Healthy"),)
+        objects = (SourceObject(object="configmap/a", health=self.health),)
         drift = (Drift(object="configmap/a", fields=("data.x",)),) if self.drifts else ()
         return Live(commit, self.source.generation, objects, 1, drift, len(drift))
 
@@ -189,8 +190,47 @@ def test_tries_after_failures_are_5_to_180_seconds_apart() -> None:
     assert waits == [5, 10, 20, 40, 80, 160, 180, 180, 180]
 
 
+def test_a_failure_that_lasts_is_told_until_the_wait_stops_to_grow_and_not_again() -> None:
+    world = World(make_source(), ["0" * 40], set())
+    world.run(7)
+    assert world.status is not None
+    assert world.status.failure is not None
+    since = world.status.failure.since
+    world.run(400)
+    writes = world.writes
+    world.run(3000)
+    assert world.writes == writes
+    assert world.status.failure is not None
+    assert (world.status.failure.since, world.status.failure.failures) == (since, 7)
+
+
+def test_a_self_heal_that_fails_stays_told_between_looks() -> None:
+    world = World(make_source(selfHeal=True), ["0" * 40], {"0" * 40})
+    world.settle()
+    world.good.clear()
+    world.drifts = True
+    world.run(600)
+    assert world.status is not None
+    assert world.status.failure is not None
+    writes = world.writes
+    world.run(3000)
+    assert world.writes == writes
+
+
+def test_looks_are_closer_while_something_starts() -> None:
+    world = World(make_source(interval="60s"), ["0" * 40], {"0" * 40}, health="Progressing")
+    world.run(30)
+    looks = sum(isinstance(each, Look) for each in world.log)
+    assert 8 <= looks <= 11
+    world.health = "Healthy"
+    world.run(4)
+    before = len(world.log)
+    world.run(50)
+    assert not [each for each in world.log[before:] if isinstance(each, Look)]
+
+
 def test_self_heal_of_what_changes_again_and_again_writes_once_an_interval() -> None:
-    world = World(make_source(selfHeal=True, interval="60s"), ["0" * 40], {"0" * 40})
+    world = World(make_source(selfHeal=True, interval="60s"), ["0" * 40], {"0" * 40}, health="Progressing")
     world.settle()
     applied = 0
     for _ in range(600):

@@ -247,6 +247,17 @@ def by_hand(world: Sync, **data: str) -> None:
     world.client.change(ref, lambda raw: {**raw, "data": {**raw["data"], **data}})
 
 
+def test_what_people_have_applied_is_taken_over_as_the_repository_is_the_truth(
+    world: Sync, repository: Repository
+) -> None:
+    world.client.apply(docs(yaml.safe_load(config("a", x="1", theirs="stays"))))
+    repository.commit({"a.yaml": config("a", x="2")})
+    world.source("app", repository)
+    world.settle()
+    assert world.status().failure is None
+    assert world.spec_of("configmaps", "a")["data"] == {"x": "2", "theirs": "stays"}
+
+
 def test_drift_is_put_right_with_self_heal(world: Sync, repository: Repository) -> None:
     repository.commit({"a.yaml": config("a", x="1")})
     world.source("app", repository, selfHeal=True)
@@ -412,6 +423,19 @@ def test_a_leader_that_is_deposed_during_a_job_writes_nothing(world: Sync, repos
         run()
     world.syncer.step(world.clock())
     assert (world.revision, world.objects(), world.syncer.is_over) == (before, [], True)
+
+
+def test_no_status_is_written_for_a_source_that_is_gone_unseen(
+    world: Sync, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.commit({"a.yaml": config("a")})
+    world.source("app", repository)
+    world.syncer.step(world.clock())
+    monkeypatch.setattr(world.syncer._informer, "step", lambda now: ())
+    world.store.txn(Txn((), (Delete(KEYS.spec(cluster_ref("gitsources", "app"))),)))
+    for _ in range(4):
+        world.syncer.step(world.clock())
+    assert world.keys_under("/berth/status/_cluster/gitsources/") == []
 
 
 def test_a_new_leader_goes_on_and_writes_nothing_anew(world: Sync, repository: Repository) -> None:
