@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from schemas.budget import DisruptionBudgetSpec as DisruptionBudgetSpec
     from schemas.configmap import ConfigMap as ConfigMap
     from schemas.errors import InvalidManifest as InvalidManifest
+    from schemas.gitsource import GitSource as GitSource
+    from schemas.gitsource import GitSourceSpec as GitSourceSpec
     from schemas.job import CronJob as CronJob
     from schemas.job import CronJobSpec as CronJobSpec
     from schemas.job import Job as Job
@@ -87,6 +89,7 @@ _MODULES = {
     "schemas.meta": ("ObjectMeta",),
     "schemas.namespace": ("Namespace", "NamespaceSpec"),
     "schemas.node": ("Node", "NodeSpec"),
+    "schemas.gitsource": ("GitSource", "GitSourceSpec"),
     "schemas.priority": ("PriorityClass", "PriorityClassSpec"),
     "schemas.queue": ("Queue", "QueueSpec"),
     "schemas.budget": ("DisruptionBudget", "DisruptionBudgetSpec"),

@@ -72,6 +72,10 @@ def read_secret(store: Store, keys: Keys, place: SecretPlace, pair: KeyPair | No
 def access(url: str, values: Mapping[str, bytes], scratch: Path) -> Iterator[Access]:
     """Give what git needs to reach `url`; the files are gone afterwards. Raises BadCredentials."""
     if not values:
+        if _is_ssh(url):
+            raise BadCredentials(
+                f"ssh needs a Secret with {SSH_KEY} and {KNOWN_HOSTS}; name it in spec.credentials"
+            )
         yield Access(url, {})
         return
     _check(url, values)

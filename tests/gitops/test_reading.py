@@ -292,6 +292,34 @@ def test_ssh_knows_the_host_or_refuses(tmp_path: Path) -> None:
         assert "BatchMode=yes" in script
 
 
+@pytest.mark.parametrize("form", ["ssh://git@host{path}", "git@host:{path}"])
+def test_ssh_gets_the_key_and_the_known_hosts(
+    reader: Reader, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """In place of ssh stands a script that notes how it was called and runs the command here."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    fake = programs / "ssh"
+    fake.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/called\nfor last; do :; done\nexec sh -c "$last"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    id_ = repository.commit({"x.yaml": "1"})
+    url = form.format(path=repository.bare)
+    with access(url, {"ssh-privatekey": b"k", "known_hosts": b"h"}, reader.home) as reached:
+        assert reader.mirror.fetch(reached, MAIN, reader.mirror.tip(reached, MAIN)) == id_
+    called = (tmp_path / "called").read_text()
+    assert "StrictHostKeyChecking=yes" in called
+    assert "git@host git-upload-pack" in called
+
+
+def test_ssh_without_credentials_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with (
+        pytest.raises(BadCredentials, match="ssh needs a Secret with ssh-privatekey and known_hosts"),
+        access("git@host:x.git", {}, tmp_path),
+    ):
+        pass
+
+
 @pytest.mark.parametrize(
     ("url", "values", "words"),
     [
