@@ -62,3 +62,10 @@ def test_programs_of_the_python_page_do_what_they_say(cluster: Cluster, tmp_path
     text = (DOCS / "python.md").read_text()
     assert BUSYBOX in text
     assert run_page(text, tmp_path, environment(cluster)) > 3
+
+
+@pytest.mark.slow  # tests/e2e/test_gitops.py goes the same way, with fewer commands
+def test_a_repository_goes_the_whole_way_that_the_page_describes(cluster: Cluster, tmp_path: Path) -> None:
+    if shutil.which("bash") is None:
+        pytest.skip("needs bash")
+    assert run_page((DOCS / "gitops.md").read_text(), tmp_path, environment(cluster)) > 30
