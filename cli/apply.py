@@ -162,7 +162,8 @@ def _apply_set(session: Session, client: "Client", read: Manifests, wish: Wish, 
         adopt=wish.adopt,
     )
     plan = one.plan(client.ready(read.documents, create_namespace=wish.create_namespace))
-    pruning.tell_unread(plan)
+    if wish.prune:
+        pruning.tell_unread(plan)
     if wish.dry_run:
         _print_dry(client, plan.planned, wish, plan)
         return

@@ -45,5 +45,6 @@ def intended(session: Session, client: "Client", documents: Sequence[Document], 
         refuse_empty(documents, f"set {wanted.set_name}")
     one = client.apply_set(wanted.set_name, session.namespace)
     plan = one.plan(client.ready(documents, create_namespace=wanted.create_namespace))
-    tell_unread(plan)
+    if wanted.prune:
+        tell_unread(plan)
     return Intended(plan.planned, plan.of(Verdict.PRUNE) if wanted.prune else ())

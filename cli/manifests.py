@@ -17,10 +17,10 @@ import typer
 from cli.session import note
 from client.errors import BadOption
 from client.kustomize import build, is_kustomized
-from schemas.errors import InvalidManifest
+from schemas.errors import InvalidManifest, Problem
 from schemas.lines import locate
 from schemas.manifest import Document
-from schemas.tree import SUFFIXES, is_manifest, load_sources
+from schemas.tree import SUFFIXES, check_sources, is_manifest
 from schemas.variables import Variables, read_variables
 from schemas.yamltext import MAX_FILE_BYTES
 
@@ -41,10 +41,11 @@ Vars = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """What was read: (name, content) of each file, and the checked documents of all."""
+    """What was read: (name, content) of each file, the checked documents of all, and what is wrong with others."""
 
     sources: tuple[Source, ...]
     documents: tuple[Document, ...]
+    problems: tuple[Problem, ...] = ()
 
 
 def read_manifests(
@@ -59,6 +60,23 @@ def read_manifests(
 
     Raises BadOption, InvalidManifest.
     """
+    read = check_manifests(
+        names, recursive=recursive, namespace=namespace, vars_file=vars_file, may_be_empty=may_be_empty
+    )
+    if read.problems:
+        raise InvalidManifest(read.problems)
+    return read
+
+
+def check_manifests(
+    names: Iterable[str],
+    *,
+    recursive: bool,
+    namespace: str,
+    vars_file: str = "",
+    may_be_empty: bool = False,
+) -> Manifests:
+    """Read all files, and return what is right and what is wrong. Raises BadOption; InvalidManifest for variables."""
     variables = _read_variables(vars_file)
     skipped = os.path.realpath(vars_file) if vars_file else ""
     sources = tuple(
@@ -67,10 +85,10 @@ def read_manifests(
         for source in _read(name, recursive=recursive, may_be_empty=may_be_empty)
         if os.path.realpath(source[0]) != skipped
     )
-    tree = load_sources(sources, default_namespace=namespace, variables=variables)
-    if tree.unused:
+    tree = check_sources(sources, default_namespace=namespace, variables=variables)
+    if tree.unused and not tree.problems:
         note(f"Note: {vars_file} gives {', '.join(tree.unused)}, which nothing uses")
-    return Manifests(sources, tree.documents)
+    return Manifests(sources, tree.documents, tree.problems)
 
 
 def _read_variables(path: str) -> Variables | None:

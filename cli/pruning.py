@@ -57,10 +57,10 @@ def tell_left(name: str, plan: "SetPlan") -> None:
 
 
 def tell_unread(plan: "SetPlan") -> None:
+    """Say where objects of the set may be that were not looked for."""
     if plan.unread:
-        note(
-            f"Note: what set objects are in {', '.join(plan.unread)} can't be read with your rights; they stay"
-        )
+        places = ", ".join(plan.unread)
+        note(f"Note: your rights don't let the set be looked for in {places}; what it may have there stays")
 
 
 def prune(client: "Client", one: "ApplySet", plan: "SetPlan", *, timeout_s: float | None) -> None:

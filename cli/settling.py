@@ -7,6 +7,7 @@ from cli.session import note
 from client.errors import BadOption, ClientError
 from client.planned import ApplyResult
 from client.progress import Progress, progress_of
+from schemas.meta import find_condition
 
 if TYPE_CHECKING:
     from client.client import Client
@@ -62,12 +63,25 @@ def _tell_failing_task(client: "Client", result: ApplyResult) -> None:
 
 
 def failing_task(views: "tuple[ObjectView, ...]") -> "tuple[ObjectView, str] | None":
-    """Return the task that says best why a rollout does not end, and what it says: newest first, failed ones first."""
+    """Return the task that says best why a rollout does not end, and what it says.
+
+    Failed ones come first, then those that don't run yet, then those that run and are not ready; newest first.
+    """
     newest = sorted(views, key=lambda view: -(view.spec_kv.create_revision if view.spec_kv else 0))
     judged = [(view, progress_of(view, 0)) for view in newest if not view.is_terminating]
     failed = [(view, each.why) for view, each in judged if each.verdict == "failed"]
     waiting = [(view, each.why) for view, each in judged if each.verdict == "waiting"]
-    return next(iter([*failed, *waiting]), None)
+    unready = [(view, why) for view, _ in judged if (why := _unready(view))]
+    return next(iter([*failed, *waiting, *unready]), None)
+
+
+def _unready(view: "ObjectView") -> str:
+    """Return why a task is not ready, "" for one that is, or that says nothing."""
+    status = view.task_status
+    ready = find_condition(status.conditions, "Ready") if status is not None else None
+    if ready is None or ready.status == "True":
+        return ""
+    return ": ".join(part for part in ("it runs and is not ready", ready.reason, ready.message) if part)
 
 
 def _runs(client: "Client", result: ApplyResult, deadline: float) -> bool:

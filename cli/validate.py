@@ -2,7 +2,7 @@
 
 import typer
 
-from cli.manifests import Files, Recursive, Vars, read_manifests
+from cli.manifests import Files, Manifests, Recursive, Vars, check_manifests
 from cli.session import note, out, session_of
 from cli.settings import HELP
 from client.validating import Verdict
@@ -24,21 +24,25 @@ def validate(
     cluster may have it. Exit code: 0 when no error was found, 1 otherwise.
     """
     try:
-        read = read_manifests(
+        read = check_manifests(
             filename, recursive=recursive, namespace=session_of(context).namespace, vars_file=vars_file
         )
-    except InvalidManifest as error:
-        verdict, checked = Verdict(error.problems, ()), 0
-    else:
-        sources, checked = dict(read.sources), len(read.documents)
-        found = judge(read.documents)
-        verdict = Verdict(locate(found.errors, sources), locate(found.warnings, sources))
+    except InvalidManifest as error:  # in the file of variables
+        read = Manifests((), (), error.problems)
+    verdict = _judge(read)
     _print("Error", verdict.errors)
     _print("Warning", verdict.warnings)
     if verdict.errors:
         note(f"{_count(len(verdict.errors), 'error')}, {_count(len(verdict.warnings), 'warning')}")
         raise typer.Exit(1)
-    note(f"{_count(checked, 'object')} checked, {_count(len(verdict.warnings), 'warning')}")
+    note(f"{_count(len(read.documents), 'object')} checked, {_count(len(verdict.warnings), 'warning')}")
+
+
+def _judge(read: Manifests) -> Verdict:
+    """Judge all that can be read; what is named and not found may be in what can't."""
+    found, sources = judge(read.documents), dict(read.sources)
+    errors = (*read.problems, *locate(found.errors, sources))
+    return Verdict(errors, () if read.problems else locate(found.warnings, sources))
 
 
 def _print(what: str, problems: tuple[Problem, ...]) -> None:

@@ -21,7 +21,7 @@ from client.errors import Contended, Refused
 from client.planned import ApplyResult, Planned
 from client.reading import keys_of, read_with_template
 from client.views import ObjectView, build_view
-from schemas.keys import AppliedKey, Family, Keys, ObjectRef, SpecKey
+from schemas.keys import AppliedKey, Family, Keys, ObjectRef, SpecKey, cluster_ref
 from schemas.kinds import BY_PLURAL
 from schemas.manifest import Document
 from schemas.meta import CLUSTER_NAMESPACE, DEFAULT_NAMESPACE, check_dns_label
@@ -184,7 +184,8 @@ class ApplySet:
             known_namespaces(self._store, self._keys, wanted, self._home),
         )
         planned = self._applier.plan(wanted)
-        left = members.refs - {document.ref for document in wanted}
+        used = {cluster_ref("namespaces", document.ref.namespace) for document in wanted}
+        left = members.refs - used - {document.ref for document in wanted}
         return SetPlan(planned, self.judge_all(left), members.unread)
 
     def judge_all(self, left: Collection[ObjectRef]) -> tuple[Removal, ...]:

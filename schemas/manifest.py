@@ -49,6 +49,14 @@ class Document:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What files hold: the documents that are right by themselves, and every problem of the others."""
+
+    documents: tuple[Document, ...]
+    problems: tuple[Problem, ...]
+
+
 def load(
     sources: Iterable[tuple[str, bytes]], *, default_namespace: str, filler: Filler | None = None
 ) -> tuple[Document, ...]:
@@ -56,6 +64,16 @@ def load(
 
     Raises InvalidManifest with every problem found.
     """
+    loaded = load_all(sources, default_namespace=default_namespace, filler=filler)
+    if loaded.problems:
+        raise InvalidManifest(loaded.problems)
+    return loaded.documents
+
+
+def load_all(
+    sources: Iterable[tuple[str, bytes]], *, default_namespace: str, filler: Filler | None = None
+) -> Loaded:
+    """Do what `load` does, and return the documents that are right beside the problems of the others."""
     documents: list[Document] = []
     problems: list[Problem] = []
     broken: list[Problem] = []
@@ -72,11 +90,9 @@ def load(
         except InvalidManifest as error:
             broken.extend(error.problems)
     if filler is not None and filler.problems:  # what else is wrong with documents may come from them
-        raise InvalidManifest((*broken, *filler.problems))
+        return Loaded((), (*broken, *filler.problems))
     problems = [*broken, *problems, *_duplicates(documents)]
-    if problems:
-        raise InvalidManifest(locate(problems, dict(kept)))
-    return tuple(documents)
+    return Loaded(tuple(documents), locate(problems, dict(kept)) if problems else ())
 
 
 def _unfold_list(place: str, raw: object) -> Iterator[tuple[str, object]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from schemas.errors import InvalidManifest, Problem
-from schemas.manifest import Document, load
+from schemas.manifest import Document, load_all
 from schemas.secret import has_clear_values
 from schemas.variables import Filler, Variables
 
@@ -24,11 +24,13 @@ class Tree:
 
     documents: tuple[Document, ...]
     unused: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def is_manifest(name: str) -> bool:
-    """Say whether a file of a folder is read, by its name."""
-    return name.endswith(SUFFIXES) and not name.endswith(JSON_SCHEMA)
+    """Say whether a file of a folder is read, by its name or path; what is hidden is not, such as `.github/x.yaml`."""
+    is_hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
+    return name.endswith(SUFFIXES) and not name.endswith(JSON_SCHEMA) and not is_hidden
 
 
 def load_tree(
@@ -53,9 +55,19 @@ def load_sources(
     sources: Iterable[tuple[str, bytes]], *, default_namespace: str, variables: Variables | None = None
 ) -> Tree:
     """Return the documents of (name, content) pairs. Raises InvalidManifest with every problem found."""
+    tree = check_sources(sources, default_namespace=default_namespace, variables=variables)
+    if tree.problems:
+        raise InvalidManifest(tree.problems)
+    return tree
+
+
+def check_sources(
+    sources: Iterable[tuple[str, bytes]], *, default_namespace: str, variables: Variables | None = None
+) -> Tree:
+    """Return what is right of (name, content) pairs, and every problem of the rest."""
     filler = None if variables is None else Filler(variables)
-    documents = load(sources, default_namespace=default_namespace, filler=filler)
-    return Tree(documents, filler.unused() if filler is not None else ())
+    loaded = load_all(sources, default_namespace=default_namespace, filler=filler)
+    return Tree(loaded.documents, filler.unused() if filler is not None else (), loaded.problems)
 
 
 def clear_secrets(documents: Iterable[Document]) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -99,20 +100,31 @@ def test_failed_task_prunes_nothing_and_shows_why(berth: Shell, world: World, fo
     assert there(world) == {"new", "old"}
 
 
-def test_failed_rollout_names_the_task_that_fails_and_why(berth: Shell, world: World, folder: Path) -> None:
+WAITS = {"name": "main", "state": "Waiting", "reason": "CrashLoopBackOff", "message": "restart in 40s"}
+RUNS = {"name": "main", "state": "Running"}
+UNREADY = {"type": "Ready", "status": "False", "reason": "ProbeFailed", "message": "GET / says 503"}
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ({"containers": [WAITS]}, "Running: restart in 40s"),
+        ({"containers": [RUNS], "conditions": [UNREADY]}, "not ready: ProbeFailed: GET / says 503"),
+    ],
+)
+def test_failed_rollout_names_the_task_that_fails_and_why(
+    berth: Shell, world: World, folder: Path, status: dict[str, Any], told: str
+) -> None:
     path = fill(folder, make_deployment("web"))
     berth("apply", "-f", path, "--set", "shop")
     make_owned(world, keep(world, "web", 1, make_template()), 1, 0)
-    uid = world.json_at(KEYS.owned(task_ref("default", "web-1-0")))["metadata"]["uid"]
-    waits = {"name": "main", "state": "Waiting", "reason": "CrashLoopBackOff", "message": "restart in 40s"}
-    world.put(
-        KEYS.status(task_ref("default", "web-1-0")),
-        {"kind": "TaskStatus", "uid": uid, "state": "Running", "containers": [waits]},
-    )
+    ref = task_ref("default", "web-1-0")
+    uid = world.json_at(KEYS.owned(ref))["metadata"]["uid"]
+    world.put(KEYS.status(ref), {"kind": "TaskStatus", "uid": uid, "state": "Running", **status})
     answer = berth("apply", "-f", path, "--set", "shop", "--wait", "--timeout", "20s")
     assert answer.code == 1
     assert "timed out after" in answer.err
-    assert "  task/web-1-0: Running: restart in 40s" in answer.err
+    assert re.search(rf"^  task/web-1-0: .*{re.escape(told)}$", answer.err, re.MULTILINE), answer.err
 
 
 def test_changed_template_is_marked_in_the_diff(berth: Shell, folder: Path) -> None:

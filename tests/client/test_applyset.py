@@ -226,6 +226,15 @@ def test_namespace_that_holds_something_else_stays(world: World) -> None:
     assert removals[1].why == "task/by-hand in it would stay"
 
 
+def test_namespace_that_was_made_for_the_set_goes_with_the_last_that_was_in_it(world: World) -> None:
+    one = world.client.apply_set("web")
+    task = docs(make_task("a", namespace="team"))
+    plan = one.plan(world.client.ready(task, create_namespace=True))
+    assert [str(each.ref) for each in one.apply(plan)] == ["namespace/team", "task/a"]
+    assert one.plan(world.client.ready(task, create_namespace=True)).removals == ()
+    assert told(one.plan(()).removals) == [("task/a", "pruned"), ("namespace/team", "pruned")]
+
+
 def test_a_conflict_keeps_the_whole_set_from_being_written(world: World) -> None:
     world.apply(make_task("a", priority=1))
     with pytest.raises(Conflicted, match="berth apply without --set has set it to 1"):

@@ -30,7 +30,8 @@ _BLOCK = re.compile(
 )
 _AGE = re.compile(r"\b(?:\d+[dhms]){1,3}\b")
 _READING = re.compile(
-    r"^(?:\w+=\S+ )*(?:berth (?:get|describe|logs|events|why|shares|top|version|explain|config|auth|doctor|wait|sync status)\b|"
+    r"^(?:\w+=\S+ )*(?:berth (?:get|describe|logs|events|why|shares|top|version|explain|config|auth|doctor|wait|"
+    r"sync status)\b|"
     r"curl|cat|ls|"
     r"etcdctl get|etcdctl endpoint|etcdctl role get|etcdctl user|docker ps)"
 )

@@ -126,7 +126,7 @@ def test_team_has_sets_in_its_namespace_and_is_told_where_it_can_not_look(guarde
     assert (made.code, made.out) == (0, "configmap/first created\nconfigmap/second created\n"), made
     pruned = team(guarded, *of_set, "--wait", stdin=[second])
     assert (pruned.code, pruned.out) == (0, "configmap/second unchanged\nconfigmap/first pruned\n"), pruned
-    assert "what set objects are in _cluster, default can't be read with your rights" in pruned.err
+    assert "your rights don't let the set be looked for in _cluster, default;" in pruned.err
     root = guarded.berth(*of_set, stdin=[second], **as_user(guarded, "root"))
     assert root.out == "configmap/second created\n", root  # its own set, of another namespace
     assert team(guarded, *of_set, "--allow-empty", stdin=b"").out == "configmap/second pruned\n"

@@ -174,6 +174,7 @@ def test_bad_file_of_variables_is_told_with_its_line(text: str, told: str) -> No
 def test_manifests_of_a_tree_are_read_in_the_order_of_their_names() -> None:
     second = TASK.replace("name: web", "name: second")
     files = {"b.yaml": second.encode(), "a/x.yml": TASK.encode(), "README.md": b"#", "t.schema.json": b"{}"}
+    files |= {".github/workflows/ci.yaml": b"on: push", "a/.x.yaml": b"-"}
     tree = load_tree(files, default_namespace="d", variables=variables(TAG="1"))
     assert [each.source for each in tree.documents] == ["a/x.yml:2", "b.yaml:2"]
 
