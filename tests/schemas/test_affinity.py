@@ -73,7 +73,7 @@ def test_what_is_left_out_means_the_node_itself_and_the_own_kind() -> None:
         ({"maxPerNode": 0}, "spec.maxPerNode"),
         ({"gang": {"name": "ring"}}, "spec.gang.minMember: is required"),
         ({"gang": {"name": "ring", "minMember": 2, "timeout": "-5m"}}, "duration '-5m'"),
-        ({"placement": "tight"}, "'binpack', 'spread' or 'balanced'"),
+        ({"placement": "tight"}, "'binpack', 'spread', 'balanced' or 'optimal'"),
         ({"estimatedDuration": "-1s"}, "duration '-1s'"),
         ({"estimatedDuration": -1}, "must not be negative"),
     ],
