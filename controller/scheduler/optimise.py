@@ -24,6 +24,7 @@ from controller.scheduler.columns import Floats, Ints
 from controller.scheduler.fairness import Account, QueueRule, accounts_of
 from controller.scheduler.packing_company import add_company
 from controller.scheduler.packing_model import (
+    MAX_CELLS,
     MAX_COLUMNS,
     Item,
     Model,
@@ -101,7 +102,10 @@ def pack(snapshot: Snapshot, policy: Policy, now: float, seed: int, limits: Limi
     own = worth_of(snapshot, decisions.placed, tiers)
     placed, worth = _largest_first(snapshot, policy, now, seed, tiers, decisions)
     known = _Known(snapshot, decisions, own, placed, worth)
-    task = _Task(snapshot, decisions, placed, tiers)
+    groups = _groups(snapshot, tiers)
+    if len(groups) * snapshot.fleet.size > MAX_CELLS:
+        return known.packing("TooLarge", columns=len(groups) * snapshot.fleet.size)
+    task = _Task(snapshot, groups, decisions, placed, tiers)
     if not task.items:
         return known.packing("Nothing", bound=own.nodes_used, work_bound=0.0)
     if task.columns > MAX_COLUMNS:
@@ -170,7 +174,12 @@ class _Task:
     """The waiting tasks in groups, and placements of them to begin with, in the words of the model."""
 
     def __init__(
-        self, snapshot: Snapshot, decisions: Decisions, placed: Sequence[Placed], tiers: Tiers
+        self,
+        snapshot: Snapshot,
+        groups: Sequence[Sequence[TaskView]],
+        decisions: Decisions,
+        placed: Sequence[Placed],
+        tiers: Tiers,
     ) -> None:
         self._snapshot = snapshot
         self.work = work_with_promises(snapshot, {})
@@ -185,7 +194,6 @@ class _Task:
         self.empty = snapshot.fleet.exists.copy()
         self.empty[list(used)] = False
         self.kept = kept_nodes(decisions)
-        groups = _groups(snapshot, tiers)
         self._most = self._matrix(groups)
         self._shapes = [group[0].shape for group in groups]
         self._equals = self._equal_empties()

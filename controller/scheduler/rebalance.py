@@ -213,15 +213,19 @@ class _Task:
         self._targets[sorted(used | self._fixed)] = True
         if request.aim == "balance":
             self._targets[:] = True
-        self.items = tuple(self._items())
-        self.columns = sum(len(item.rows) for item in self.items)
+        groups = self._groups()
+        self.columns = len(groups) * int(self._targets.sum())
+        self.items = tuple(self._items(groups)) if self.columns <= MAX_COLUMNS else ()
 
-    def _items(self) -> Iterable[Item]:
+    def _groups(self) -> list[list[Movable]]:
         groups: dict[object, list[Movable]] = {}
         for each in sorted(self._movables.values(), key=lambda one: (one.lost_s, one.task.uid)):
             key = (each.task.shape, each.task.queue, each.standing.node, round(each.lost_s / COST_S))
             groups.setdefault(key, []).append(each)
-        for group in groups.values():
+        return list(groups.values())
+
+    def _items(self, groups: Iterable[list[Movable]]) -> Iterable[Item]:
+        for group in groups:
             tasks, home = tuple(each.task for each in group), self._row_of[group[0].standing.node]
             open_ = open_rows(tasks[0].shape, self.work) & self._targets
             open_[home] = False

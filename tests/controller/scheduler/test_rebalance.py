@@ -2,6 +2,7 @@
 
 from itertools import product
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -195,3 +196,10 @@ def test_each_move_finds_its_room_in_its_wave(world: World, aim: Aim, data: st.D
     ]
     assert state_of(Fleet(nodes.values(), after)) == found.after
     assert found.after.imbalance <= found.before.imbalance or aim == "nodes"
+
+
+def test_what_is_too_large_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.scheduler.rebalance.MAX_COLUMNS", 3)
+    world = World([4, 4, 4], [(0, 2), (1, 1), (2, 1)])
+    found = ask(world, world.movable())
+    assert (found.verdict, found.moves, found.after) == ("TooLarge", (), found.before)
