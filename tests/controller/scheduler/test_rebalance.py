@@ -9,19 +9,10 @@ from hypothesis import strategies as st
 from controller.scheduler.fleet import Fleet
 from controller.scheduler.node_view import NodeView, Standing
 from controller.scheduler.program import Limits
-from controller.scheduler.rebalance import (
-    WAVE,
-    Aim,
-    Movable,
-    Move,
-    Rebalancing,
-    Request,
-    in_waves,
-    rebalance,
-    state_of,
-)
+from controller.scheduler.rebalance import Aim, Movable, Rebalancing, Request, rebalance
 from controller.scheduler.shape import Cap, Company, Expression, Labels, Shape, TaskTerm
 from controller.scheduler.snapshot import Snapshot, TaskView
+from controller.scheduler.waves import WAVE, Move, in_waves, state_of
 from controller.scheduler.whatif import freed
 from schemas.keys import task_ref
 
