@@ -12,7 +12,8 @@ from controller.packing_answers import certificate, limits_of
 from controller.scheduler.node_view import NodeView, Standing
 from controller.scheduler.program import Limits, gap
 from controller.scheduler.proposal import occupies
-from controller.scheduler.rebalance import Aim, Movable, Rebalancing, Request, State, rebalance
+from controller.scheduler.rebalance import Aim, Movable, Rebalancing, Request, rebalance
+from controller.scheduler.waves import State
 from controller.snapshots import Frozen, Mover
 
 MAX_NAMED = 5  # of what keeps a node from being emptied; more say no more

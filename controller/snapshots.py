@@ -105,9 +105,9 @@ def freeze(live: Live, asked: Asked, now: float, *, seed: int = 0, revision: int
     snapshot, cluster = live.scheduling.snapshot(), live.view.cluster
     fleet = snapshot.fleet
     tasks = ((ref, _task_view(live, ref)) for ref in asked.tasks)
-    movers = tuple(_movers(live, _sites(live.view, asked), now))
+    movers = tuple(_movers(live, _sites(live.view, asked), now)) if asked.node or asked.everywhere else ()
     if asked.everywhere:
-        movers = tuple(_judged_alone(live, each) for each in movers)
+        movers = tuple(_judged_alone(live, movers))
     return Frozen(
         nodes=tuple(view for view in fleet.views if view is not None),
         standing=tuple(fleet.standing.values()),
@@ -160,13 +160,25 @@ def _movers(live: Live, sites: Iterable[tuple[ObjectRef, Site]], now: float) -> 
         )
 
 
-def _judged_alone(live: Live, mover: Mover) -> Mover:
-    """Where not all move at once a task is kept only by what it waits for though nobody else moves."""
-    if not mover.kept_by:
-        return mover
-    candidate = Candidate(mover.ref, mover.binding_uid, mover.node, Cause.REQUEST)
-    verdict = live.inputs.evicting.judge([candidate], lambda _: False).get(mover.ref)
-    return replace(mover, kept_by=verdict.reason if isinstance(verdict, Waits) else "")
+def _judged_alone(live: Live, movers: Iterable[Mover]) -> Iterator[Mover]:
+    """Where not all move at once a task is kept only by what it waits for though nobody else moves.
+
+    Budgets know tasks by their labels, so that each set of labels is asked about once: it takes as long as the budgets
+    over it have tasks.
+    """
+    known: dict[tuple[str, object], str] = {}
+    for mover in movers:
+        if not mover.kept_by:
+            yield mover
+            continue
+        spec = live.view.task(mover.ref).spec
+        labels = spec.value.metadata.labels if isinstance(spec, Versioned) else {}
+        key = mover.ref.namespace, tuple(sorted(labels.items()))
+        if key not in known:
+            candidate = Candidate(mover.ref, mover.binding_uid, mover.node, Cause.REQUEST)
+            verdict = live.inputs.evicting.judge([candidate], lambda _: False).get(mover.ref)
+            known[key] = verdict.reason if isinstance(verdict, Waits) else ""
+        yield replace(mover, kept_by=known[key])
 
 
 def _sites(view: View, asked: Asked) -> Iterator[tuple[ObjectRef, Site]]:

@@ -23,6 +23,7 @@ from controller.scheduler.snapshot import TaskView
 from controller.scheduler.work import Work
 
 MAX_COLUMNS = 100_000  # HiGHS needs seconds for the relaxation alone of more
+MAX_CELLS = 2_000_000  # (item, row) before equal rows are left out: 16 MB
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,19 +14,16 @@ from typing import Literal
 
 import numpy as np
 
-from controller.scheduler.columns import Floats, Ints
-from controller.scheduler.filters import allowed
-from controller.scheduler.fleet import Fleet
-from controller.scheduler.node_view import NodeView, Standing
+from controller.scheduler.columns import Floats
+from controller.scheduler.node_view import Standing
 from controller.scheduler.packing_company import add_company
 from controller.scheduler.packing_model import MAX_COLUMNS, Item, Model, model_of, open_rows, rooms
-from controller.scheduler.place import fitting
 from controller.scheduler.program import Limits, Solved, Terms, minimise, shared, total
 from controller.scheduler.proposal import occupies, used_rows
-from controller.scheduler.shape import ANYWHERE
 from controller.scheduler.snapshot import Snapshot, TaskView
-from controller.scheduler.whatif import Change, changed_by, freed
-from controller.scheduler.work import SCORED, Taken, Work
+from controller.scheduler.waves import Move, State, balanced_rows, in_waves, shares_of, state_of
+from controller.scheduler.whatif import Change, changed_by
+from controller.scheduler.work import SCORED, Work
 
 Aim = Literal["nodes", "balance"]
 """nodes: use as few as possible. balance: shares of cpu and memory are the same everywhere."""
@@ -34,7 +31,6 @@ Aim = Literal["nodes", "balance"]
 Verdict = Literal["Optimal", "Feasible", "TooLarge", "Unsolved", "Nothing", "NotWorthIt"]
 """As of a packing; NotWorthIt: what is better gains less than was asked for."""
 
-WAVE = 5  # moves that are under way at once: a few, so that a bad idea is seen early
 REPAIRS = 3  # times that those which find no room in any wave are made to stay, and all is tried anew
 CLOSE = 1e-6  # two aims that differ by less are the same
 COST_S = 60.0  # a move costs as much as so many seconds of lost work
@@ -56,25 +52,6 @@ class Request:
     aim: Aim = "nodes"
     max_moves: int | None = 10
     min_gain: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """wave: 1 goes first; the next one begins when it is done."""
-
-    task: TaskView
-    source: str
-    target: str
-    wave: int
-    lost_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """used: names of nodes that are not empty. imbalance: by how much shares differ from the cluster's, 0 to 1."""
-
-    used: frozenset[str]
-    imbalance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,32 +139,6 @@ def _objective(aim: Aim, state: State) -> float:
     return float(len(state.used)) if aim == "nodes" else state.imbalance
 
 
-# How nodes are used
-
-
-def state_of(fleet: Fleet) -> State:
-    names = frozenset(fleet.view(row).name for row in used_rows(fleet))
-    rows = balanced_rows(fleet)
-    shares = [_shares(fleet, name, rows) for name in SCORED if name in fleet.resources]
-    found = [np.abs(own - mean).mean() for own, mean in shares if len(own)]
-    return State(names, float(np.mean(found)) if found else 0.0)
-
-
-def balanced_rows(fleet: Fleet) -> Ints:
-    """Return the rows among which load can be balanced: where new tasks may go."""
-    rows: Ints = np.flatnonzero(allowed(ANYWHERE, fleet)).astype(np.int64)
-    return rows
-
-
-def _shares(fleet: Fleet, name: str, rows: Ints) -> tuple[Floats, float]:
-    """Return of a resource which share of each row is used, and which of all of them together."""
-    whole = fleet.allocatable[fleet.resources[name]][rows]
-    used = whole - fleet.free[fleet.resources[name]][rows]
-    some = whole > 0
-    own: Floats = used[some] / whole[some]
-    return own, float(used[some].sum() / max(1, whole[some].sum()))
-
-
 # What may move
 
 
@@ -213,15 +164,19 @@ class _Task:
         self._targets[sorted(used | self._fixed)] = True
         if request.aim == "balance":
             self._targets[:] = True
-        self.items = tuple(self._items())
-        self.columns = sum(len(item.rows) for item in self.items)
+        groups = self._groups()
+        self.columns = len(groups) * int(self._targets.sum())
+        self.items = tuple(self._items(groups)) if self.columns <= MAX_COLUMNS else ()
 
-    def _items(self) -> Iterable[Item]:
+    def _groups(self) -> list[list[Movable]]:
         groups: dict[object, list[Movable]] = {}
         for each in sorted(self._movables.values(), key=lambda one: (one.lost_s, one.task.uid)):
             key = (each.task.shape, each.task.queue, each.standing.node, round(each.lost_s / COST_S))
             groups.setdefault(key, []).append(each)
-        for group in groups.values():
+        return list(groups.values())
+
+    def _items(self, groups: Iterable[list[Movable]]) -> Iterable[Item]:
+        for group in groups:
             tasks, home = tuple(each.task for each in group), self._row_of[group[0].standing.node]
             open_ = open_rows(tasks[0].shape, self.work) & self._targets
             open_[home] = False
@@ -277,7 +232,7 @@ class _Task:
                 continue
             whole = self._fleet.allocatable[index]
             some = [int(row) for row in rows if whole[row] > 0]
-            _, mean = _shares(self._fleet, name, rows)
+            _, mean = shares_of(self._fleet, name, rows)
             for row in some:
                 fixed = 1.0 - float(self.work.free[index, self._row_there(row)]) / float(whole[row]) - mean
                 asked = {
@@ -321,75 +276,3 @@ def _step(model: Model, terms: Terms, values: Floats, limits: Limits, spent: lis
     if len(solved.values) and solved.objective <= kept.objective + 1e-9:
         return solved
     return replace(solved, values=values, objective=kept.objective, bound=min(solved.bound, kept.objective))
-
-
-# Waves
-
-
-def in_waves(snapshot: Snapshot, moves: Sequence[Move]) -> tuple[tuple[Move, ...], State, frozenset[str]]:
-    """Return the moves that find their room, in waves, how nodes are used then, and the uids of those that don't."""
-    trial = _Trial(snapshot)
-    left, done, wave = list(moves), list[Move](), 0
-    while left:
-        wave += 1
-        went: list[Move] = []
-        for move in left:
-            if len(went) < WAVE and trial.move(move):
-                went.append(replace(move, wave=wave))
-        if not went:
-            break
-        trial.end_wave()
-        done += went
-        gone = {each.task.uid for each in went}
-        left = [move for move in left if move.task.uid not in gone]
-    return tuple(done), state_of(trial.fleet), frozenset(each.task.uid for each in left)
-
-
-class _Trial:
-    """A fleet of its own in which tasks move. Whom a wave moves holds both places until it ends."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.fleet = changed_by(replace(snapshot, pending=()), Change()).fleet
-        self._leaving: list[Standing] = []
-
-    def move(self, move: Move) -> bool:
-        """Let a task arrive if it fits once it has left its own node; say whether it does."""
-        own = self.fleet.standing.get(move.task.uid)
-        row = self.fleet.row_of.get(move.target)
-        if own is None or row is None:
-            return False
-        before = self.fleet.view(self.fleet.row_of[own.node])
-        self._leave(own)
-        work = Work.of(self.fleet)
-        fits = bool(fitting(move.task.shape, work, slice(row, row + 1))[0])
-        if fits:
-            self._arrive(own, move, work.take(row, move.task.shape))
-        self.fleet.put(before)
-        self.fleet.put_task(replace(own, uid=f"leaving/{own.uid}") if fits else own)
-        if fits:
-            self._leaving.append(replace(own, uid=f"leaving/{own.uid}"))
-        return fits
-
-    def end_wave(self) -> None:
-        for task in self._leaving:
-            self._leave(task)
-        self._leaving.clear()
-
-    def _leave(self, task: Standing) -> None:
-        self.fleet.remove_task(task.uid)
-        self.fleet.put(freed(self.fleet.view(self.fleet.row_of[task.node]), [task]))
-
-    def _arrive(self, own: Standing, move: Move, taken: Taken) -> None:
-        ports = tuple((ask.protocol, port) for ask, port in taken.ports)
-        self.fleet.put(_occupied(self.fleet.view(taken.row), move.task, ports))
-        self.fleet.put_task(replace(own, uid=f"moved/{own.uid}", node=move.target, ports=ports))
-
-
-def _occupied(node: NodeView, task: TaskView, ports: tuple[tuple[str, int], ...]) -> NodeView:
-    asked = dict(task.shape.requests)
-    return replace(
-        node,
-        free={name: amount - asked.get(name, 0) for name, amount in node.free.items()},
-        ports_used=node.ports_used | set(ports),
-        devices_free={name: ids[asked.get(name, 0) :] for name, ids in node.devices_free.items()},
-    )

@@ -297,3 +297,11 @@ def test_bound_by_counting_is_below_what_is_used() -> None:
     tasks = [task(n, amounts(1000 * cpu)) for n, cpu in enumerate((3, 2, 3, 2, 2))]
     snapshot = snapshot_of([node(f"n{n}", 6000) for n in range(4)], tasks)
     assert counted_bound(snapshot, schedule(snapshot, Policy(), NOW, 0).placed) == 2
+
+
+def test_what_is_too_large_is_not_searched_and_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimise, "MAX_CELLS", 3)
+    tasks = [task(n, amounts(1000 * cpu)) for n, cpu in enumerate((3, 2, 3, 2, 2))]
+    found = packed(snapshot_of([node(f"n{n}", 6000) for n in range(4)], tasks))
+    assert (found.verdict, found.searched, found.bound) == ("TooLarge", 0, 2)
+    assert found.worth.placed == 5

@@ -2,15 +2,17 @@
 
 from itertools import product
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from controller.scheduler.fleet import Fleet
 from controller.scheduler.node_view import NodeView, Standing
 from controller.scheduler.program import Limits
-from controller.scheduler.rebalance import WAVE, Aim, Movable, Rebalancing, Request, rebalance, state_of
+from controller.scheduler.rebalance import Aim, Movable, Rebalancing, Request, rebalance
 from controller.scheduler.shape import Cap, Company, Expression, Labels, Shape, TaskTerm
 from controller.scheduler.snapshot import Snapshot, TaskView
+from controller.scheduler.waves import WAVE, Move, in_waves, state_of
 from controller.scheduler.whatif import freed
 from schemas.keys import task_ref
 
@@ -195,3 +197,31 @@ def test_each_move_finds_its_room_in_its_wave(world: World, aim: Aim, data: st.D
     ]
     assert state_of(Fleet(nodes.values(), after)) == found.after
     assert found.after.imbalance <= found.before.imbalance or aim == "nodes"
+
+
+def test_what_is_too_large_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.scheduler.rebalance.MAX_COLUMNS", 3)
+    world = World([4, 4, 4], [(0, 2), (1, 1), (2, 1)])
+    found = ask(world, world.movable())
+    assert (found.verdict, found.moves, found.after) == ("TooLarge", (), found.before)
+
+
+def moves_of(world: World, *wanted: tuple[int, str]) -> list[Move]:
+    return [
+        Move(movable.task, movable.standing.node, target, 0, 0.0)
+        for number, target in wanted
+        for movable in world.movable(number)
+    ]
+
+
+def test_who_needs_anothers_room_goes_in_the_wave_after_it() -> None:
+    world = World([4, 4, 4], [(0, 4), (1, 4)])
+    moves, after, stuck = in_waves(world.snapshot, moves_of(world, (0, "n1"), (1, "n2")))
+    assert [(each.task.uid, each.wave) for each in moves] == [("u1", 1), ("u0", 2)]
+    assert (after.used, stuck) == ({"n1", "n2"}, frozenset())
+
+
+def test_who_would_have_to_change_places_is_stuck() -> None:
+    world = World([4, 4], [(0, 4), (1, 4)])
+    moves, _, stuck = in_waves(world.snapshot, moves_of(world, (0, "n1"), (1, "n0")))
+    assert (moves, stuck) == ((), {"u0", "u1"})
