@@ -71,6 +71,7 @@ class Work:
     _holders: Memo[TaskTerm, TermCount] = field(init=False)  # of anti-affinities
     _counts_of: Memo[Labels, list[TermCount]] = field(init=False)
     _factors: dict[tuple[int, int], Floats] = field(default_factory=dict)
+    _names: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
     _ports: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
     _held: dict[tuple[str, int], set[int]] = field(default_factory=dict)
     _devices: dict[tuple[int, str], list[str]] = field(default_factory=dict)
@@ -177,6 +178,14 @@ class Work:
         if factors is None:
             factors = self._factors[place, asked] = np.power(10.0, -asked / sizes)
         return float(factors[0]) if len(sizes) == 1 else factors.take(which[rows])
+
+    def names_of(self, rows: Ints) -> tuple[str, ...]:
+        """Return the names of the nodes of some rows; the same rows give the same tuple, as many shapes share them."""
+        key = rows.tobytes()
+        known = self._names.get(key)
+        if known is None:
+            known = self._names[key] = tuple(self.fleet.names_by_row[rows])
+        return known
 
     # Ports and devices
 
