@@ -140,7 +140,7 @@ class Placer:
         for row in without:
             if 0 <= row - first < fits.shape[0]:
                 fits[row - first] = False
-        if not fits[fits.argmax()]:
+        if not np.count_nonzero(fits):
             return None
         scores = np.where(fits, ask.scores(strategy, rows), -np.inf)
         best = (scores == scores[scores.argmax()]).nonzero()[0]
