@@ -269,9 +269,10 @@ NOTES = (
     "`tests/controller/scheduler/` checks, not this page.",
     "The mixed tasks come in random order, so that hardly two of a shape follow each other, and 20 queues with weights "
     "1 to 3 take turns: each placement is a turn of its own.",
-    "What bounds it: a task that has to be placed by itself costs some 15 numpy calls over at most 1,000 nodes, "
-    "a microsecond each, and as much again in Python around them: its turn, its grants, the journal. Placements of "
-    "equal tasks as a run cost little more than the values that are returned.",
+    "What bounds it: about half of the time of a task that has to be placed by itself goes into some 20 operations on "
+    "columns of at most 1,000 nodes, which cost their calls more than their numbers, so that a smaller window gains "
+    "little; the other half is Python around them: its turn, its grants, the journal. Placements of equal tasks as a "
+    "run cost little more than the values that are returned.",
     "A whole step of the leader is measured over a store in memory: the event through the cache, planning the task, "
     "the cycle, the record of the decision, and handing over the write.",
 )
