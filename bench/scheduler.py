@@ -265,7 +265,7 @@ def _grown(found: Sequence[_Growth]) -> Table:
 
 NOTES = (
     "The reference is `bench/scheduler_reference.py`: one task at a time looks at one node at a time, in plain Python. "
-    "It decides the same for the amounts that it knows; that the real one decides as its definition does is what "
+    "Its best fit is the same; that the real one decides as its definition does is what "
     "`tests/controller/scheduler/` checks, not this page.",
     "The mixed tasks come in random order, so that hardly two of a shape follow each other, and 20 queues with weights "
     "1 to 3 take turns: each placement is a turn of its own.",
