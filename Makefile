@@ -15,10 +15,10 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo test test-all lint format schema reference sim bench clean python
+.PHONY: help setup packages demo test test-all lint format schema reference sim bench bench-scheduler clean python
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: python ## install what is missing: virtual environment, packages, etcd, Docker Engine
 	@$(PYTHON) -m tools.setup
@@ -58,6 +58,11 @@ bench: setup ## measure against peers and limits, about 12 minutes, and write do
 	@$(VENV)/python -c "import matplotlib" 2>/dev/null || \
 	  $(VENV)/python -m pip --quiet --disable-pip-version-check install --cache-dir build/pip -c constraints.txt -e ".[bench]"
 	@$(VENV)/python -m bench $(BENCH_ARGS)
+
+bench-scheduler: packages ## measure the scheduler alone, about 5 minutes, and write docs/scheduler-performance.md
+	@$(VENV)/python -c "import matplotlib" 2>/dev/null || \
+	  $(VENV)/python -m pip --quiet --disable-pip-version-check install --cache-dir build/pip -c constraints.txt -e ".[bench]"
+	@$(VENV)/python -m bench.scheduler $(BENCH_ARGS)
 
 clean: python ## end what crashed runs left; remove build, virtual environment and caches
 	@$(PYTHON) -m tools.private clean

@@ -20,11 +20,11 @@ not reached says so.
 
 def render(results: Sequence[RowResult], machine: Machine, figures: dict[str, str]) -> str:
     """Return the page. figures: name of a row, or "overview" -> path of its plot, relative to the page."""
-    parts = [INTRO, _machine(machine), "## In short\n", _table(_SUMMARY, _summary(results))]
+    parts = [INTRO, machine_table(machine), "## In short\n", _table(_SUMMARY, _summary(results))]
     if "overview" in figures:
         parts.append(f"![Each figure as a share of its goal]({figures['overview']})\n")
     for result in results:
-        parts.append(section(result, figures.get(result.name)))
+        parts.append(section(result, *([figures[result.name]] if result.name in figures else [])))
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -92,7 +92,7 @@ def overview_bars(results: Iterable[RowResult]) -> list[tuple[str, float]]:
 _COMPARED = ("what", "pairs", "Berth", "the other", "ratio: median", "least to greatest", "goal")
 
 
-def section(result: RowResult, figure: str | None = None) -> str:
+def section(result: RowResult, *figures: str) -> str:
     """Return the part of the page about one row."""
     parts = [f"## {result.title}\n", f"Goal: {result.goal}.\n"]
     if result.skipped:
@@ -105,8 +105,7 @@ def section(result: RowResult, figure: str | None = None) -> str:
                 ("figure", "median", "least to greatest", "goal"), [_read(each) for each in result.readings]
             )
         )
-    if figure:
-        parts.append(f"![{result.title}: each pair]({figure})\n")
+    parts += [f"![{result.title}]({figure})\n" for figure in figures]
     for table in result.tables:
         parts += [f"**{table.title}**\n", _table(table.header, table.rows)]
     return "\n".join([*parts, *(f"{note}\n" for note in result.notes)])
@@ -138,7 +137,7 @@ def _read(reading: Reading) -> tuple[str, ...]:
     return reading.what, _with_unit(median(reading.values), reading.unit), spread, wanted
 
 
-def _machine(machine: Machine) -> str:
+def machine_table(machine: Machine) -> str:
     rows = [(name, value) for name, value in asdict(machine).items() if value]
     return _table(("measured on", ""), [(name.replace("_", " "), value) for name, value in rows])
 

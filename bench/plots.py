@@ -1,5 +1,6 @@
 """Plots of the page, as SVG: one of all goals, and one a row that compares. matplotlib is the extra `bench`."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,29 @@ def draw(results: Sequence[RowResult], folder: Path) -> dict[str, str]:
         if result.comparisons:
             made[result.name] = _pairs(result, folder)
     return made
+
+
+def figures_of(result: RowResult, folder: Path) -> tuple[str, ...]:
+    """Write the plots of a row that has a page of its own; return their file names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return _goals(result, folder), _pairs(result, folder)
+
+
+def _goals(result: RowResult, folder: Path) -> str:
+    """Each reading with a goal: its runs, and the goal as a line; rates and times on axes of their own."""
+    units = list(dict.fromkeys(reading.unit for reading in result.readings if reading.goal is not None))
+    figure, axes = _canvas(nrows=len(units), ncols=1, figsize=(7.5, 2.4 * len(units)), squeeze=False)
+    for place, unit in zip(axes[:, 0], units, strict=True):
+        shown = [each for each in result.readings if each.goal is not None and each.unit == unit][::-1]
+        for height, reading in enumerate(shown):
+            assert reading.goal is not None
+            place.plot(reading.values, [height] * len(reading.values), "o", color=OURS, alpha=0.6)
+            place.plot([reading.goal.bound], [height], "|", color=GOAL, markersize=18)
+        place.set_yticks(range(len(shown)), [textwrap.fill(each.what, 34) for each in shown])
+        place.set_ylim(-0.6, len(shown) - 0.4)
+        place.set_xscale("log")
+        place.set_xlabel(f"{unit}; bar: the goal")
+    return _save(figure, folder / f"{result.name}-goals.svg")
 
 
 def _canvas(**options: Any) -> tuple[Drawing, Drawing]:

@@ -9,6 +9,7 @@ ROWS = {
     "forty": ("bench.forty", "FortyContainers"),
     "get": ("bench.get", "GetTasks"),
     "idle": ("bench.idle", "StandingStill"),
+    "scheduler": ("bench.scheduler", "Scheduler"),
     "pipeline": ("bench.pipeline", "Pipeline"),
 }
 

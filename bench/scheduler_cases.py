@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from controller.scheduler.fairness import QueueRule
 from controller.scheduler.fleet import Fleet
@@ -18,7 +19,7 @@ from controller.scheduler.shape import (
     Spread,
     TaskTerm,
 )
-from controller.scheduler.snapshot import Snapshot, TaskView
+from controller.scheduler.snapshot import Gang, Snapshot, TaskView
 from schemas.keys import task_ref
 from schemas.node import Taint
 from schemas.task import Toleration
@@ -124,9 +125,10 @@ def _shape(number: int, dice: random.Random) -> Shape:
     return Shape(amounts, place=place, company=company, labels=labels)
 
 
-def full(node_count: int, tasks_a_node: int) -> tuple[list[NodeView], list[Standing]]:
-    """Nodes on which so many tasks stand that nothing is free but on one."""
+def full(node_count: int, tasks_a_node: int, free: int = 0) -> tuple[list[NodeView], list[Standing]]:
+    """Return nodes on which so many tasks stand that nothing is free, but for the last ones, which are empty."""
     found = list(nodes(node_count, share_free=0.0))
+    taken = found[: node_count - free]
     standing = [
         Standing(
             f"s{number}-{each}",
@@ -136,7 +138,70 @@ def full(node_count: int, tasks_a_node: int) -> tuple[list[NodeView], list[Stand
             0,
             tuple((name, amount // tasks_a_node) for name, amount in node.allocatable.items()),
         )
-        for number, node in enumerate(found)
+        for number, node in enumerate(taken)
         for each in range(tasks_a_node)
     ]
-    return found, standing
+    return [*taken, *(replace(node, free=node.allocatable) for node in found[node_count - free :])], standing
+
+
+def arrival(nodes: list[NodeView], standing: list[Standing]) -> Snapshot:
+    """One small task."""
+    return Snapshot(Fleet(nodes, standing), waiting([A_SMALL_TASK], QUEUES), rules(QUEUES))
+
+
+# What could be quadratic: a number of tasks, or with 2 twice that many
+
+
+def nowhere(times: int) -> Snapshot:
+    """Equal tasks that fit nowhere, dealt out to all queues."""
+    return Snapshot(Fleet(*full(1000, 10)), waiting([A_SMALL_TASK] * 25_000 * times, QUEUES), rules(QUEUES))
+
+
+def different_nowhere(times: int) -> Snapshot:
+    shapes = [each.shape for each in different(1, 1000 * times).pending]
+    return Snapshot(Fleet(*full(1000, 10)), waiting(shapes, QUEUES), rules(QUEUES))
+
+
+def overflowing(times: int) -> Snapshot:
+    """Mixed tasks, more than the nodes hold."""
+    return mixed(100, 10_000 * times)
+
+
+def gangs(times: int) -> Snapshot:
+    """Gangs of 1,000 members each, and nodes enough."""
+    count = 5000 * times
+    tasks = waiting([A_SMALL_TASK] * count)
+    members = tuple(
+        replace(task, gang=Gang(f"gang-{number % (count // 1000)}", 1000))
+        for number, task in enumerate(tasks)
+    )
+    return Snapshot(Fleet(nodes(1000)), members, rules())
+
+
+def blocked(times: int) -> Snapshot:
+    """Tasks that wait for others to end, each with a reservation of its own as far as there are any."""
+    found, standing = full(1000, 10)
+    ends = (
+        replace(task, started_at=-60.0, estimate=600.0 + number % 97) for number, task in enumerate(standing)
+    )
+    shapes = [each.shape for each in different(1, 500 * times).pending]
+    tasks = tuple(replace(task, estimate=300.0) for task in waiting(shapes, QUEUES))
+    return Snapshot(
+        Fleet(found, ends), tasks, tuple(replace(rule, backfill="conservative") for rule in rules(QUEUES))
+    )
+
+
+def preempting(times: int) -> Snapshot:
+    """Tasks of a higher priority than what runs."""
+    tasks = waiting([A_SMALL_TASK] * 250 * times, QUEUES)
+    return Snapshot(Fleet(*full(1000, 10)), tuple(replace(task, priority=9) for task in tasks), rules(QUEUES))
+
+
+GROWING = {
+    "equal tasks that fit nowhere": nowhere,
+    "different tasks that fit nowhere": different_nowhere,
+    "mixed tasks, most of which don't fit": overflowing,
+    "gangs of 1,000 members": gangs,
+    "blocked tasks, conservative backfill": blocked,
+    "tasks that preempt": preempting,
+}

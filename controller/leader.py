@@ -194,6 +194,7 @@ class Term:
                 if ref not in self._view.tasks or change.key == self._keys.spec(ref):
                     self._release_policies()
             elif ref.plural == "nodes":
+                self._recovery.node_changed()
                 self._node_changed(ref.name, now)
             elif ref.plural in RELEASING:
                 self._release_policies()

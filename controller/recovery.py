@@ -51,9 +51,15 @@ class Recovery:
         self._known = view.cluster.value if isinstance(view.cluster, Versioned) else None
         in_recovery = saw_rewind or (self._known is not None and self._known.recovering)
         self._due = now + RECOVERY_WAIT_S if in_recovery else now
+        self._is_settled = False  # nothing changed since it was done
+
+    def node_changed(self) -> None:
+        """Take in that a node reported, came or went."""
+        self._is_settled = False
 
     def cluster_changed(self) -> None:
         """Take in that the cluster's key has changed."""
+        self._is_settled = False
         before = self._known
         if isinstance(self._view.cluster, Versioned):
             self._known = self._view.cluster.value
@@ -66,6 +72,8 @@ class Recovery:
 
     def is_done(self, now: float) -> bool:
         """Say whether placements may be trusted; if not, do the next step towards it."""
+        if self._is_settled:
+            return True
         cluster = self._view.cluster
         if not isinstance(cluster, Versioned):
             self._create()
@@ -79,6 +87,7 @@ class Recovery:
             return False
         if not cluster.value.recovering:
             self._publish_key(cluster)
+            self._is_settled = not self._public_key or cluster.value.public_key is not None
             return True
         if now >= self._due and self._may_rebuild(incarnation, reports) and not self._rebuild(now):
             self._put(cluster, cluster.value.model_copy(update={"recovering": False}))

@@ -21,6 +21,10 @@ from controller.scheduler.shape import Shape
 from controller.scheduler.snapshot import TaskView
 from controller.scheduler.work import Work
 
+MAX_RESERVATIONS = 100
+"""In one cycle, the first in order: each costs a look at all that runs, and each placement afterwards a look at it.
+Slurm bounds its backfill likewise (bf_max_job_test)."""
+
 
 @dataclass(slots=True)
 class Reservation:

@@ -69,10 +69,11 @@ class Fleet:
     def names(self) -> Iterator[str]:
         return (view.name for view in self.views if view is not None)
 
-    def names_of(self, rows: Ints) -> tuple[str, ...]:
+    @property
+    def names_by_row(self) -> NDArray[np.object_]:
         if self._names is None:
             self._names = np.array([view.name if view else "" for view in self.views], np.object_)
-        return tuple(self._names[rows])
+        return self._names
 
     def ties(self, seed: int) -> Ints:
         """Return by row who goes first among equally good nodes, the lower; for each seed another order."""

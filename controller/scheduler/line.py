@@ -1,6 +1,7 @@
 """Whose turn it is: queues by fairness, tasks of a queue by its order, equal tasks in runs, gangs as one."""
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from controller.scheduler.fairness import Account, Amounts, QueueRule, accounts_of, turn_key
@@ -77,6 +78,14 @@ class Line:
         self._waiting[name].extend(turn.tasks[len(turn.tasks) - count :][::-1])
         if self._trimmed(name):
             heapq.heappush(self._heap, self._key(name))
+
+    def take_while(self, turn: Turn, is_one: Callable[[TaskView], bool]) -> tuple[TaskView, ...]:
+        """Take those that come right after a turn in its queue out of the line, as long as they are such."""
+        waiting = self._waiting[turn.account.rule.name]
+        found = []
+        while waiting and is_one(waiting[-1]):
+            found.append(waiting.pop())
+        return tuple(found)
 
     def rest(self, turn: Turn) -> tuple[TaskView, ...]:
         """Take all that still wait in the queue of a turn out of the line, and return them in their order."""

@@ -10,12 +10,13 @@ import numpy as np
 from controller.scheduler.columns import EVERY_ROW, Bools, Floats, Ints, Memo
 from controller.scheduler.filters import FILTERS, allowed, fits_resources
 from controller.scheduler.scores import Strategy, locality, preference, prefers_company, score, total_of
-from controller.scheduler.shape import ALONE, Shape, TaskTerm
+from controller.scheduler.shape import ALONE, Company, Shape, TaskTerm
 from controller.scheduler.work import Taken, TermCount, Work
 
 WINDOW = 1000
-"""Nodes that are looked at for one task, as long as one of them fits. Kubernetes looks at as many of 10,000 nodes
-(percentageOfNodesToScore, 5 % at least, rounds to 500 and more); a cluster that is not larger is always seen whole."""
+"""Nodes that are looked at for one task, as long as one of them fits: Kubernetes looks at 500 in a cluster of 5,000
+or 10,000 (numFeasibleNodesToFind). A cluster that is not larger is seen whole, and so is any by who prefers some
+nodes for more than their room."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,22 +75,27 @@ class Ask:
 
 
 def ask_of(shape: Shape, work: Work) -> Ask:
-    company, fleet = shape.company, work.fleet
-    hard = (spread.term for spread in company.spreads if spread.is_hard)
-    terms = (*company.near, *company.repels, *(cap.term for cap in company.caps), *hard)
-    preferred, local = preference(shape.place, work), locality(shape, work)
+    fleet, preferred, local = work.fleet, preference(shape.place, work), locality(shape, work)
     return Ask(
         shape,
         work,
         allowed(shape.place, fleet),
-        tuple((fleet.resources.get(name), amount) for name, amount in shape.requests if amount),
-        tuple(work.count(term) for term in terms),
+        tuple([(fleet.resources.get(name), amount) for name, amount in shape.requests if amount]),
+        tuple([work.count(term) for term in _watched_by(shape.company)]),
         work.repelling(shape.labels),
         preferred,
         local,
         is_plain(shape),
         preferred is not None or local is not None or prefers_company(shape),
     )
+
+
+def _watched_by(company: Company) -> tuple[TaskTerm, ...]:
+    """Return whose numbers decide where a task fits."""
+    if company is ALONE:
+        return ()
+    hard = (spread.term for spread in company.spreads if spread.is_hard)
+    return (*company.near, *company.repels, *(cap.term for cap in company.caps), *hard)
 
 
 class Placer:
@@ -134,7 +140,7 @@ class Placer:
         for row in without:
             if 0 <= row - first < fits.shape[0]:
                 fits[row - first] = False
-        if not fits.any():
+        if not np.count_nonzero(fits):
             return None
         scores = np.where(fits, ask.scores(strategy, rows), -np.inf)
         best = (scores == scores[scores.argmax()]).nonzero()[0]

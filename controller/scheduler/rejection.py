@@ -58,7 +58,7 @@ def first_reasons(shape: Shape, work: Work) -> tuple[tuple[Group, Ints], ...]:
         rows = np.flatnonzero(left & check.fails)
         if rows.size:
             least = int(check.short_by[rows].min()) if check.short_by is not None else 0
-            names = work.fleet.names_of(rows)
+            names = work.names_of(rows)
             found.append((Group(check.code, names, check.detail, check.resource, least), rows))
             left[rows] = False
     return tuple(found)

@@ -13,13 +13,14 @@ Pure: the same input gives the same decisions. The fleet is read, never changed.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
-from controller.scheduler.backfill import Reservation, reserve
+from controller.scheduler.backfill import MAX_RESERVATIONS, Reservation, reserve
 from controller.scheduler.crowd import Ends
 from controller.scheduler.fairness import Account, QueueRule
 from controller.scheduler.filters import allowed
 from controller.scheduler.gang import lack_of
-from controller.scheduler.line import Line, Turn, is_groupable
+from controller.scheduler.line import Line, Turn, is_equal, is_groupable
 from controller.scheduler.order import is_aged
 from controller.scheduler.place import Ask, Placer
 from controller.scheduler.preempt import Preemption, Preemptor
@@ -254,30 +255,39 @@ class _Cycle:
             for other in (*turn.tasks[1:], *self.line.rest(turn)):
                 self._reject(other, Code.BEHIND_HEAD, str(task.ref))
             return len(turn.tasks)
-        alike = 1 if backfill == "conservative" else self._alike(turn.tasks)
-        for other in turn.tasks[:alike]:
+        alike = turn.tasks[:1] if backfill == "conservative" else self._alike(turn)
+        for other in alike:
             self._reject(other)
         if backfill == "conservative" or not any(
             kept.task.queue == task.queue for kept in self._kept.values()
         ):
-            aged = is_aged(task, account.rule, self._now)
-            self._ends = self._ends or self._fleet.crowd.ends(self._now)
-            kept = reserve(task, self._work, self._kept, self._ends, self._now, is_aged=aged)
-            if kept is not None:
-                self._kept[kept.row] = kept
-        return alike
+            self._reserve(task, account)
+        return min(len(alike), len(turn.tasks))
 
-    def _alike(self, tasks: tuple[TaskView, ...]) -> int:
-        """Return how many at the front are one as good as another, also to preemption and reservations."""
-        first, count = tasks[0], 1
+    def _alike(self, turn: Turn) -> tuple[TaskView, ...]:
+        """Return those that fare as the first does, also in preemption; some may come after the turn."""
+        first, tasks = turn.tasks[0], turn.tasks
         if not is_groupable(first):
-            return 1
+            return tasks[:1]
         asked = (first.priority, first.estimate, first.preempts)
-        for task in tasks[1:]:
-            if (task.priority, task.estimate, task.preempts) != asked or task.uid in self._nominated:
-                break
-            count += 1
-        return count
+
+        def is_alike(task: TaskView) -> bool:
+            fares = (task.priority, task.estimate, task.preempts) == asked and task.uid not in self._nominated
+            return fares and is_equal(task, first)
+
+        found = (first, *takewhile(is_alike, tasks[1:]))
+        return found if len(found) < len(tasks) else (*found, *self.line.take_while(turn, is_alike))
+
+    def _reserve(self, task: TaskView, account: Account) -> None:
+        """Keep the node for a blocked task on which it fits first, if that can be said."""
+        if len(self._kept) >= MAX_RESERVATIONS:
+            return
+        if self._ends is None:
+            self._ends = self._fleet.crowd.ends(self._now)
+        aged = is_aged(task, account.rule, self._now)
+        kept = reserve(task, self._work, self._kept, self._ends, self._now, is_aged=aged)
+        if kept is not None:
+            self._kept[kept.row] = kept
 
     def _row_being_freed(self, task: TaskView) -> int | None:
         """Return the row of the node that is kept for a task, as long as its victims are ending there."""

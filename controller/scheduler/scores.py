@@ -32,7 +32,7 @@ def best_fit(shape: Shape, work: Work, rows: slice) -> Floats:
     Free shares are those after placing. It falls steeply with what stays free, so that full nodes are filled first.
     Source: hashicorp/nomad, nomad/structs/funcs.go, ScoreFitBinPack.
     """
-    cpu, memory = (_power_after(shape, work, place, rows) for place in range(len(SCORED)))
+    cpu, memory = _power_after(shape, work, 0, rows), _power_after(shape, work, 1, rows)
     cpu += memory
     fit: Floats = np.subtract(20.0, cpu, out=cpu)
     fit /= 18.0
@@ -85,7 +85,10 @@ def total_of(
 
 def prefers_company(shape: Shape) -> bool:
     """Say whether the tasks around make a node better or worse."""
-    return bool(shape.company.preferred) or any(not spread.is_hard for spread in shape.company.spreads)
+    company = shape.company
+    if not company.preferred and not company.spreads:
+        return False
+    return bool(company.preferred) or any(not spread.is_hard for spread in company.spreads)
 
 
 def preference(place: Place, work: Work) -> Floats | None:

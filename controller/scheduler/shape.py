@@ -161,6 +161,10 @@ class Shape:
     images: tuple[str, ...] = ()
     strategy: str = ""
 
+    def __hash__(self) -> int:
+        """By what nearly always differs: all of it takes as long to hash as a task takes to be placed."""
+        return hash((self.requests, self.labels.labels))
+
     def asks(self, resource: str) -> int:
         """Return how much it asks for of a resource."""
         for name, amount in self.requests:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from controller.scheduler.columns import ABSENT, EVERY_ROW, Codes, Floats, Ints, Memo
+from controller.scheduler.columns import ABSENT, EVERY_ROW, Floats, Ints, Memo
 from controller.scheduler.fleet import PROTOCOLS, Fleet
 from controller.scheduler.shape import NODE, Labels, Place, PortAsk, Shape, TaskTerm
 
@@ -21,7 +21,7 @@ class TermCount:
     """
 
     by_row: Ints
-    domains: Codes
+    domains: Ints
     by_domain: Ints
     moves: int = 0
 
@@ -62,20 +62,25 @@ class Work:
     ports_free: Ints
     power: Floats
     allocatable: Ints
-    sizes: tuple[tuple[Floats, Codes], ...]
+    sizes: tuple[tuple[Floats, Ints], ...]
     journal: list[tuple[Taken, int]] = field(default_factory=list)
     given_back: int = 0
-    reach: Memo[Place, dict[str, Codes]] = field(init=False)  # kept by filters
+    reach: Memo[Place, dict[str, Ints]] = field(init=False)  # kept by filters
     _counts: Memo[TaskTerm, TermCount] = field(init=False)
     _repelled: Memo[Labels, dict[TaskTerm, TermCount]] = field(init=False)
     _holders: Memo[TaskTerm, TermCount] = field(init=False)  # of anti-affinities
     _counts_of: Memo[Labels, list[TermCount]] = field(init=False)
+    _scored: tuple[int | None, ...] = field(init=False)  # their indices among the resources
+    _shares: Floats = field(init=False)
     _factors: dict[tuple[int, int], Floats] = field(default_factory=dict)
+    _names: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
     _ports: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
     _held: dict[tuple[str, int], set[int]] = field(default_factory=dict)
     _devices: dict[tuple[int, str], list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._scored = tuple(self.fleet.resources.get(name) for name in SCORED)
+        self._shares = np.ones(len(SCORED))
         self.reach = Memo(lambda _: {})
         self._counts = Memo(self._new_count)
         self._repelled = Memo(self._new_repelling)
@@ -163,12 +168,12 @@ class Work:
 
     def _rescore(self, row: int) -> None:
         """The same calls as for all rows at once: equal nodes must stay equal to the last bit."""
-        shares = np.ones(len(SCORED))
-        for place, name in enumerate(SCORED):
-            index = self.fleet.resources.get(name)
+        for place, index in enumerate(self._scored):
+            share = 1.0
             if index is not None and (whole := self.allocatable.item(index, row)) > 0:
-                shares[place] = min(1.0, self.free.item(index, row) / whole)
-        self.power[:, row] = np.power(10.0, shares)
+                share = min(1.0, self.free.item(index, row) / whole)
+            self._shares[place] = share
+        np.power(10.0, self._shares, out=self.power[:, row])
 
     def decay(self, place: int, asked: int, rows: slice) -> Floats | float:
         """Return by what `power` of a scored resource is multiplied when `asked` is taken of it."""
@@ -176,7 +181,15 @@ class Work:
         factors = self._factors.get((place, asked))
         if factors is None:
             factors = self._factors[place, asked] = np.power(10.0, -asked / sizes)
-        return float(factors[0]) if len(sizes) == 1 else factors.take(which[rows])
+        return float(factors[0]) if len(sizes) == 1 else factors.take(which[rows], mode="clip")
+
+    def names_of(self, rows: Ints) -> tuple[str, ...]:
+        """Return the names of the nodes of some rows; the same rows give the same tuple, as many shapes share them."""
+        key = rows.tobytes()
+        known = self._names.get(key)
+        if known is None:
+            known = self._names[key] = tuple(self.fleet.names_by_row[rows])
+        return known
 
     # Ports and devices
 
@@ -255,21 +268,22 @@ class Work:
 
     def _by_domain(self, topology: str, by_row: Ints) -> TermCount:
         if topology == NODE:
-            rows = np.arange(self.fleet.size, dtype=np.int32)
+            rows = np.arange(self.fleet.size)
             return TermCount(by_row, rows, by_row)
-        book, domains = self.fleet.label(topology)
+        book, codes = self.fleet.label(topology)
+        domains = codes.astype(np.int64)  # numpy looks up by these twice as fast
         inside = domains != ABSENT
         sums = np.bincount(domains[inside], weights=by_row[inside], minlength=len(book.values) + 1)
         return TermCount(by_row, domains, sums.astype(np.int64))
 
 
-def _sizes(fleet: Fleet, name: str) -> tuple[Floats, Codes]:
+def _sizes(fleet: Fleet, name: str) -> tuple[Floats, Ints]:
     """A node that has none of it counts as endless: its share stays 1."""
     if name not in fleet.resources:
-        return np.full(1, np.inf), np.zeros(fleet.size, np.int32)
+        return np.full(1, np.inf), np.zeros(fleet.size, np.int64)
     allocatable = fleet.allocatable[fleet.resources[name], : fleet.size]
     sizes, which = np.unique(np.where(allocatable > 0, allocatable, np.inf), return_inverse=True)
-    return sizes, which.astype(np.int32)
+    return sizes, which
 
 
 def _fixed_first(ask: PortAsk) -> bool:

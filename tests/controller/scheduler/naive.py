@@ -30,10 +30,13 @@ class Naive:
         if not fitting:
             return None
         best = min(fitting, key=lambda node: (-self.score(shape, node), self._tie(node)))
-        for name, amount in shape.requests:
-            self.free[best.name][name] = self.free[best.name].get(name, 0) - amount
-        self.there.append((best.name, shape.labels, shape.company.repels))
+        self.take(shape, best.name)
         return best.name
+
+    def take(self, shape: Shape, name: str) -> None:
+        for resource, amount in shape.requests:
+            self.free[name][resource] = self.free[name].get(resource, 0) - amount
+        self.there.append((name, shape.labels, shape.company.repels))
 
     def _tie(self, node: NodeView) -> int:
         return zlib.crc32(f"{self.seed}/{node.name}".encode())
