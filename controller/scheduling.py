@@ -21,6 +21,7 @@ from controller.scheduler.schedule import Decisions, Placed, Policy, schedule, s
 from controller.scheduler.scores import Strategy
 from controller.scheduler.shape import Shape
 from controller.scheduler.snapshot import Snapshot, TaskView
+from controller.scheduler.staying import staying
 from controller.scheduler.work import Work
 from controller.waitlist import NEVER, Waitlist
 from schemas.keys import ObjectRef
@@ -170,19 +171,8 @@ class Scheduling(Waitlist):
         return strategy_of(task, self._rule(task), self._policy)
 
     def _hold(self, decisions: Decisions) -> None:
-        """Keep those in the next cycles for whom room is kept, and the heads of queues without backfill."""
-        held, heads = set(), set()
-        for each in decisions.unschedulable:
-            task = each.task
-            if task.uid in decisions.reservations or each.nominated:
-                held.add(task.ref)
-            elif (
-                self._rule(task).backfill == "none"
-                and each.rejection.queue is None
-                and task.queue not in heads
-            ):
-                heads.add(task.queue)
-                held.add(task.ref)
+        """Keep those in the next cycles who stay, so that nobody passes them unseen."""
+        held = {task.ref for task in staying(decisions, self._rules)}
         left = self._held - held
         self._held = held & self._waiting.keys()
         if left:

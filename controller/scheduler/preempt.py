@@ -3,7 +3,8 @@
 Who may be taken: of its own queue those of lower priority; of other queues, if the task stays within the guarantee of
 its queue, those that their queue has beyond its guarantee, each counted when those before it are gone. There is no
 cycle: a task that was taken for its priority is below the taker's; and one that was reclaimed was not within a
-guarantee, by the same measure by which one must be to reclaim. So neither can take its place back.
+guarantee, by the same measure by which one must be to reclaim. So neither can take its place back. Nobody drives out
+those that it is to be near: when they are gone, it could not come.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,7 @@ class Preemptor:
     accounts: Mapping[str, Account]
     taken: set[str] = field(default_factory=set)
     _ending: dict[str, dict[str, int]] | None = None  # queue -> what its tasks hold that are on their way out
-    _releasable: dict[tuple[str, int, bool], Ints] = field(default_factory=dict)
+    _releasable: dict[tuple[object, ...], Ints] = field(default_factory=dict)
 
     def find(self, task: TaskView, now: float) -> Preemption | None:
         """Return the cheapest preemption that makes room for a task, None if there is none."""
@@ -52,7 +53,8 @@ class Preemptor:
         for row in rows:
             victims = self._victims(task, int(row), now, reclaims=reclaims)
             if victims:
-                found.append((_cost(victims, now, int(row)), Preemption(task, int(row), victims)))
+                own = sum(each.queue == task.queue for each in victims) if reclaims else 0
+                found.append(((own, *_cost(victims, now, int(row))), Preemption(task, int(row), victims)))
             if len(found) == MAX_CANDIDATES:
                 break
         return min(found, key=lambda each: each[0])[1] if found else None
@@ -67,6 +69,8 @@ class Preemptor:
     def may_take(self, task: TaskView, standing: Standing, *, reclaims: bool) -> bool:
         """Say whether one task may be taken for another."""
         if standing.uid in self.taken or standing.is_ending or not standing.may_be_preempted:
+            return False
+        if any(term.matches(standing.labels) for term in task.shape.company.near):
             return False
         if standing.queue == task.queue:
             return standing.priority < task.priority
@@ -92,7 +96,7 @@ class Preemptor:
 
     def _candidates(self, task: TaskView, *, reclaims: bool) -> Bools:
         fits = allowed(task.shape.place, self.work.fleet).copy()
-        key = (task.queue, task.priority, reclaims)
+        key = (task.queue, task.priority, reclaims, task.shape.company.near)
         if key not in self._releasable:
             self._releasable[key] = self._sum(task, reclaims=reclaims)
         released = self._releasable[key]
@@ -119,13 +123,17 @@ class Preemptor:
         return total
 
     def _victims(self, task: TaskView, row: int, now: float, *, reclaims: bool) -> tuple[Standing, ...]:
-        """Take the cheapest first, else the largest: of whole tasks those may be all that can be reclaimed."""
+        """Take the cheapest first, else the largest: of whole tasks those may be all that can be reclaimed.
+
+        Who reclaims takes those of other queues first: one of its own would reclaim in its turn.
+        """
         eligible = [
             each
             for each in self.work.fleet.on_row.get(row, {}).values()
             if self.may_take(task, each, reclaims=reclaims)
         ]
-        eligible.sort(key=lambda each: (each.priority, lost_work(each, now), each.uid))
+        own = task.queue if reclaims else ""
+        eligible.sort(key=lambda each: (each.queue == own, each.priority, lost_work(each, now), each.uid))
         return self._enough(task, row, eligible) or (
             self._enough(task, row, sorted(eligible, key=lambda each: -_help(task.shape, each)))
             if reclaims
