@@ -63,8 +63,11 @@ class Scheduling(Waitlist):
         if freed.nodes:
             self._nodes_freed(freed.nodes)
         for name in freed.queues:
-            if self._rules.get(name, QueueRule(name)).limit:
+            rule = self._rules.get(name, QueueRule(name))
+            if rule.limit:
                 self._queue_freed(name)
+            if rule.guarantee:
+                self._guarantee_freed(rule)
 
     def _nodes_freed(self, names: frozenset[str]) -> None:
         fleet = self._keeper.fleet
@@ -92,6 +95,15 @@ class Scheduling(Waitlist):
             if cured and account.over_limit(group.shape.requests) is None:
                 for ref in cured:
                     self._activate(ref)
+
+    def _guarantee_freed(self, rule: QueueRule) -> None:
+        """Try the first of each shape that is within the guarantee now: it may take back what others have borrowed."""
+        account = Account(rule, dict(self._keeper.used.get(rule.name, {})))
+        for group in list(self._groups.values()):
+            if account.is_guaranteed(group.shape.requests):
+                tasks = [self._waiting[ref].task for ref in group.parked if self._queue_of(ref) == rule.name]
+                for task in heapq.nsmallest(1, tasks, key=lambda task: order_key(task, rule, 0.0)):
+                    self._activate(task.ref)
 
     def _first(self, refs: list[ObjectRef], room: int) -> Iterator[ObjectRef]:
         """Yield of each queue as many as there is room for: the next in order, and the shortest, as those may pass."""
