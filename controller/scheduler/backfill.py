@@ -7,10 +7,12 @@ is kept for it, and nobody passes there.
 Source: Lifka, The ANL/IBM SP scheduling system (1995): EASY; Mu'alem and Feitelson, IEEE TPDS 2001: both kinds.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from controller.scheduler.fairness import Requests
 from controller.scheduler.filters import FILTERS, allowed, fits_resources
 from controller.scheduler.fleet import Fleet
 from controller.scheduler.node_view import Standing
@@ -44,18 +46,24 @@ class Reservation:
 
 
 def reserve(
-    task: TaskView, work: Work, taken: dict[int, Reservation], now: float, *, is_aged: bool
+    task: TaskView,
+    work: Work,
+    taken: Mapping[int, Reservation],
+    now: float,
+    *,
+    is_aged: bool,
+    came: Mapping[int, Sequence[TaskView]],
 ) -> Reservation | None:
     """Return where and when a task that fits nowhere now will fit, None if that can't be said.
 
-    taken: the reservations that there are, by row; a node holds at most one.
+    taken: the reservations that there are, by row; a node holds at most one. came: who was placed in this cycle.
     """
     found: Reservation | None = None
     best: tuple[float, float, int] | None = None
     for row in np.flatnonzero(_could_ever_fit(task.shape, work)):
         if row in taken:
             continue
-        at, free = _first_fit(task.shape, work, int(row), now)
+        at, free = _first_fit(task.shape, work, int(row), now, came.get(int(row), ()))
         if at == NEVER and not is_aged:
             continue
         key = (at, _shortage(task.shape, work, int(row)), int(row))
@@ -78,25 +86,33 @@ def _could_ever_fit(shape: Shape, work: Work) -> np.ndarray[tuple[int, ...], np.
     return fits
 
 
-def _first_fit(shape: Shape, work: Work, row: int, now: float) -> tuple[float, dict[str, int]]:
+def _first_fit(
+    shape: Shape, work: Work, row: int, now: float, came: Sequence[TaskView]
+) -> tuple[float, dict[str, int]]:
     """Return when a shape fits on a row as what runs there ends, and what is free then."""
     free = {name: int(work.free[index, row]) for name, index in work.fleet.resources.items()}
     at = now
-    for end, task in ends_on(work.fleet, row, now):
+    for end, requests in ends_on(work.fleet, row, now, came):
         if _fits(shape, free):
             return at, free
         if end == NEVER:
             return NEVER, free
         at = max(now, end)
-        for name, amount in task.requests:
+        for name, amount in requests:
             free[name] = free.get(name, 0) + amount
     return (at, free) if _fits(shape, free) else (NEVER, free)
 
 
-def ends_on(fleet: Fleet, row: int, now: float) -> list[tuple[float, Standing]]:
-    """Return what stands on a row with its expected end, the first to end first; one that is late ends any moment."""
-    ends = [(expected_end(task, now), task) for task in fleet.on_row.get(row, {}).values()]
-    return sorted(ends, key=lambda each: (each[0], each[1].uid))
+def ends_on(
+    fleet: Fleet, row: int, now: float, came: Sequence[TaskView] = ()
+) -> list[tuple[float, Requests]]:
+    """Return when what is on a row is expected to end, and what it frees; the first to end first.
+
+    One that is late ends any moment.
+    """
+    ends = [(expected_end(task, now), task.requests) for task in fleet.on_row.get(row, {}).values()]
+    ends += [(NEVER if each.estimate is None else now + each.estimate, each.shape.requests) for each in came]
+    return sorted(ends)
 
 
 def expected_end(task: Standing, now: float) -> float:

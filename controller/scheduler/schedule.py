@@ -11,7 +11,7 @@
 Pure: the same input gives the same decisions. The fleet is read, never changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from controller.scheduler.backfill import Reservation, reserve
@@ -110,6 +110,8 @@ class _Cycle:
         self.line = Line(snapshot, snapshot.fleet.capacity(), now)
         self._preemptor = Preemptor(self._work, self.line.accounts)
         self._kept: dict[int, Reservation] = {}
+        self._came: dict[int, list[TaskView]] = {}  # of the first `_counted` that were placed
+        self._counted = 0
         self._placed: list[Placed] = []
         self._rejected: list[Unschedulable] = []
         self._preemptions: list[Preemption] = []
@@ -253,10 +255,17 @@ class _Cycle:
             kept.task.queue == task.queue for kept in self._kept.values()
         ):
             aged = is_aged(task, account.rule, self._now)
-            kept = reserve(task, self._work, self._kept, self._now, is_aged=aged)
+            kept = reserve(task, self._work, self._kept, self._now, is_aged=aged, came=self._came_by_row())
             if kept is not None:
                 self._kept[kept.row] = kept
         return alike
+
+    def _came_by_row(self) -> Mapping[int, Sequence[TaskView]]:
+        """Return who was placed in this cycle, by row: their ends count as those of who stands there."""
+        for each in self._placed[self._counted :]:
+            self._came.setdefault(each.taken.row, []).append(each.task)
+        self._counted = len(self._placed)
+        return self._came
 
     def _alike(self, tasks: tuple[TaskView, ...]) -> int:
         """Return how many at the front are one as good as another, also to preemption and reservations."""
