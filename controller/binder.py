@@ -58,7 +58,7 @@ class Binder:
             return False
         if self._inputs.access_hash(ref.namespace):
             return True
-        self._make_token(ref.namespace)
+        self.ensure_token(ref.namespace)
         return False
 
     def hindrance(self, ref: ObjectRef) -> str:
@@ -68,10 +68,10 @@ class Binder:
         key = self._keys.access(ref.namespace)
         return f"the access token at {key} can't be read; remove that key, and a new one is made"
 
-    def _make_token(self, namespace: str) -> None:
+    def ensure_token(self, namespace: str) -> None:
+        """Make a namespace's token if it has none: with it people ask the leader, also before the first task."""
         ref = ObjectRef("access", namespace, "token")
-        unreadable = isinstance(self._view.access.get(namespace), Unreadable)
-        if not unreadable and not self._outbox.ledger.blocks(ref):
+        if self._view.access.get(namespace) is None and not self._outbox.ledger.blocks(ref):
             key = self._keys.access(namespace)
             value = encode(AccessToken(token=self._random.token()).to_json())
             self._outbox.submit(ref, Write(ref, (absent(key),), (Put(key, value),)))

@@ -145,7 +145,7 @@ class Term:
             now=now,
             public_key=key_pair.public if key_pair else None,
         )
-        self._policy_is_new = False
+        self._policy_is_new = True
         self._cycle_at = 0.0
         self._has_looked = False  # at every object once, so that what waits is known and can be put in order
         self.fenced_off = False
@@ -225,6 +225,8 @@ class Term:
         self._inputs.refresh_policy()
         self._scheduling.queues_changed(self._view)
         self._plan_guaranteed()
+        for name in self._view.namespaces():
+            self._binder.ensure_token(name)
         for ref, record in self._view.tasks.items():
             status = record.status
             if not isinstance(status, Versioned) or not status.value.node or _is_denied(status.value):
