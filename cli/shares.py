@@ -79,9 +79,7 @@ def _amounts(amounts: dict[str, str]) -> str:
 def _next(answer: Json) -> list[str]:
     if not answer["next"]:
         waits = answer["waiting"]
-        return [
-            f"Nobody is next: none of the {waits} tasks that wait fits now." if waits else "Nobody waits."
-        ]
+        return [f"Nobody is next: of {waits} waiting none fits now." if waits else "Nobody waits."]
     rows = [
         (str(number), each["queue"], task_text(each["task"]), each["node"], _why(each))
         for number, each in enumerate(answer["next"], 1)

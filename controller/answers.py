@@ -167,7 +167,7 @@ def _proposal(proposal: Proposal) -> Json:
     if proposal.amount is not None:
         resource = proposal.field.removeprefix("resources.requests.")
         before = format_quantity(resource, int(before))
-        to = format_quantity(resource, proposal.amount) if to is not None else None
+        to = format_quantity(resource, proposal.amount)
     return {"field": proposal.field, "from": before, "to": to, "node": proposal.node}
 
 

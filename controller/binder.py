@@ -78,8 +78,7 @@ class Binder:
 
     def _make_token(self, namespace: str) -> None:
         ref = ObjectRef("access", namespace, "token")
-        unreadable = isinstance(self._view.access.get(namespace), Unreadable)
-        if not unreadable and not self._outbox.ledger.blocks(ref):
+        if self._view.access.get(namespace) is None and not self._outbox.ledger.blocks(ref):
             key = self._keys.access(namespace)
             value = encode(AccessToken(token=self._random.token()).to_json())
             self._outbox.submit(ref, Write(ref, (absent(key),), (Put(key, value),)))

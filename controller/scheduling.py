@@ -22,6 +22,7 @@ from controller.scheduler.schedule import Decisions, Placed, Policy, schedule, s
 from controller.scheduler.scores import OPTIMAL, Strategy
 from controller.scheduler.shape import Shape
 from controller.scheduler.snapshot import Snapshot, TaskView
+from controller.scheduler.staying import staying
 from controller.scheduler.work import Work
 from controller.waitlist import NEVER, Waitlist
 from schemas.keys import ObjectRef
@@ -63,8 +64,11 @@ class Scheduling(Waitlist):
         if freed.nodes:
             self._nodes_freed(freed.nodes)
         for name in freed.queues:
-            if self._rules.get(name, QueueRule(name)).limit:
+            rule = self._rules.get(name, QueueRule(name))
+            if rule.limit:
                 self._queue_freed(name)
+            if rule.guarantee:
+                self._guarantee_freed(rule)
 
     def _nodes_freed(self, names: frozenset[str]) -> None:
         fleet = self._keeper.fleet
@@ -92,6 +96,15 @@ class Scheduling(Waitlist):
             if cured and account.over_limit(group.shape.requests) is None:
                 for ref in cured:
                     self._activate(ref)
+
+    def _guarantee_freed(self, rule: QueueRule) -> None:
+        """Try the first of each shape that is within the guarantee now: it may take back what others have borrowed."""
+        account = Account(rule, dict(self._keeper.used.get(rule.name, {})))
+        for group in list(self._groups.values()):
+            if account.is_guaranteed(group.shape.requests):
+                tasks = [self._waiting[ref].task for ref in group.parked if self._queue_of(ref) == rule.name]
+                for task in heapq.nsmallest(1, tasks, key=lambda task: order_key(task, rule, 0.0)):
+                    self._activate(task.ref)
 
     def _first(self, refs: list[ObjectRef], room: int) -> Iterator[ObjectRef]:
         """Yield of each queue as many as there is room for: the next in order, and the shortest, as those may pass."""
@@ -183,19 +196,8 @@ class Scheduling(Waitlist):
         return strategy_of(task, self._rule(task), self._policy)
 
     def _hold(self, decisions: Decisions) -> None:
-        """Keep those in the next cycles for whom room is kept, and the heads of queues without backfill."""
-        held, heads = set(), set()
-        for each in decisions.unschedulable:
-            task = each.task
-            if task.uid in decisions.reservations or each.nominated:
-                held.add(task.ref)
-            elif (
-                self._rule(task).backfill == "none"
-                and each.rejection.queue is None
-                and task.queue not in heads
-            ):
-                heads.add(task.queue)
-                held.add(task.ref)
+        """Keep those in the next cycles who stay, so that nobody passes them unseen."""
+        held = {task.ref for task in staying(decisions, self._rules)}
         left = self._held - held
         self._held = held & self._waiting.keys()
         if left:

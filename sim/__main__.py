@@ -13,12 +13,14 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1, help="run that many seeds, from --seed on")
     parser.add_argument("--no-rewinds", action="store_true", help="never restore a backup")
     parser.add_argument("--workloads", action="store_true", help="with Deployments, DaemonSets and Jobs")
+    parser.add_argument("--queues", action="store_true", help="with queues, priorities and gangs")
     parser.add_argument("--quiet", action="store_true", help="print the story of failing seeds only")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     failed = 0
     for seed in range(options.seed, options.seed + options.seeds):
-        result = run(seed, Plan(rewinds=not options.no_rewinds, workloads=options.workloads))
+        plan = Plan(rewinds=not options.no_rewinds, workloads=options.workloads, queues=options.queues)
+        result = run(seed, plan)
         if result.violation or not options.quiet:
             print(result.story.text())
         print(

@@ -11,8 +11,10 @@ from controller.records import TaskRecord
 from controller.scheduler.fleet import Fleet
 from controller.scheduler.node_view import Standing
 from controller.scheduler.place import fitting
+from controller.scheduler.schedule import Policy, schedule
 from controller.scheduler.work import Work
 from controller.sealing import Sealer
+from controller.snapshots import Asked, frozen_from
 from controller.view import View
 from schemas.binding import Desired
 from schemas.keys import ObjectRef
@@ -38,6 +40,10 @@ def check_end(world: "World") -> None:
     _check_caches(world)
     _check_fleets(world, view)
     world.invariants.owning.check_end()
+    if world.plan.queues:
+        _check_nobody_is_due(world)
+        world.invariants.sharing.check_end()
+        world.invariants.ganging.check_end()
     if world.plan.workloads:
         world.invariants.configuring.check_end()
         world.invariants.ganging.check_end()
@@ -60,9 +66,22 @@ def _check_task(world: "World", view: View, record: TaskRecord) -> None:
         return
     if status is not None:
         world.invariants.configuring.check_waiting(record.ref, record.spec.value.spec, status)
+    if world.plan.queues:
+        return  # what fits may be kept from it by a limit, or its gang: see `_check_nobody_is_due`
     fitting = _nodes_that_fit(view, record.ref, world.now)
     if fitting:
         world.fail(f"{record.ref} stays pending, though it fits on {fitting[0]}")
+
+
+def _check_nobody_is_due(world: "World") -> None:
+    """Whoever decides anew, from the store alone, finds nothing to do."""
+    listing = world.admin.list(world.keys.root)
+    state = frozen_from(listing.kvs, world.keys, Policy(), Asked(), world.now, revision=listing.revision)
+    decisions = schedule(state.snapshot(), state.policy, world.now, 0)
+    for placed in decisions.placed:
+        world.fail(f"{placed.task.ref} stays pending, though it fits on {placed.node}")
+    for victim in decisions.victims:
+        world.fail(f"{victim.for_uid} stays pending, though {victim.uid} would make room on {victim.node}")
 
 
 def _lacks_config(world: "World", record: TaskRecord) -> bool:

@@ -26,6 +26,7 @@ from sim.ganging import Ganging
 from sim.ordering import Ordering
 from sim.owning import Owning
 from sim.running import Running
+from sim.sharing import Sharing
 from sim.store import Observer, applied_ops, failed_txns, puts_of
 from sim.stored import Stored
 from store.api import Delete, KeyValue, Put, Txn, TxnResult
@@ -113,6 +114,7 @@ class Invariants(Observer):
         self.disrupting = Disrupting(self._stored, world.fail, lambda: world.now)
         self.configuring = Configuring(self._stored, world.fail)
         self.ganging = Ganging(self._stored, world.fail)
+        self.sharing = Sharing(self._stored, world.fail)
         self.ordering = Ordering(world.fail, self.history.spec_of.get)
 
     # Of each transaction
@@ -154,6 +156,7 @@ class Invariants(Observer):
                     self._check_collected(op, result.revision)
             self.owning.after_txn(ops)
             self.ganging.after_txn(ops, bindings)
+            self.sharing.after_txn(ops, bindings, result.revision, trusted=not self._world.is_mending)
             self._check_disruptions(ops, bindings)
         self._check_own_conflicts(process, txn, result)
         for op in ops:

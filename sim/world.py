@@ -30,6 +30,7 @@ from sim.keepers import Keepers
 from sim.owners import Operators
 from sim.people import FLAKY, People
 from sim.processes import KEEP_DEAD_S, QUICKLY, AgentProcess, ControllerProcess, Process
+from sim.sharers import Sharers
 from sim.store import Crashed, Faults, NetworkStore
 from sim.story import Story
 from sim.telling import tell_op
@@ -43,6 +44,7 @@ REST_ROUNDS = 2000
 PEOPLE_ACT = 0.3  # probability a round
 OPERATORS_ACT = 0.15
 KEEPERS_ACT = 0.2
+SHARERS_ACT = 0.3
 ENDS_UNDER_DRAIN = 0.5  # probability that a node is left under drain in the end
 TROUBLE_COMES = 0.08
 FLAKY_ATTEMPTS = 2
@@ -59,13 +61,14 @@ IDLE_S = 320.0  # a cluster at rest writes nothing for this long
 class Plan:
     """What a run does: how long, which troubles it has, and whether people keep workloads besides tasks.
 
-    collects: finished tasks and dead containers go within seconds.
+    collects: finished tasks and dead containers go within seconds. queues: people share the cluster by queues.
     """
 
     rounds: int = ROUNDS
     troubles: bool = True
     rewinds: bool = True
     workloads: bool = False
+    queues: bool = False
     collects: bool = True
 
 
@@ -92,6 +95,7 @@ class _Drawn:
     operators: random.Random
     keepers: random.Random
     probes: random.Random
+    sharers: random.Random
 
     @classmethod
     def of(cls, seed: int) -> "_Drawn":
@@ -117,6 +121,7 @@ class World:
         )
         values = self.invariants.configuring.values
         self.keepers = Keepers(self.admin, self.keys, self.dice.keepers, self.people, CLUSTER_PAIR, values)
+        self.sharers = Sharers(self.admin, self.keys, self.dice.sharers, self.people)
         self.controllers = [self._controller(f"c{n}") for n in (1, 2)]
         self.agents = [self._agent(f"n{n}") for n in (1, 2, 3)]
         self.processes: tuple[Process, ...] = (*self.controllers, *self.agents)
@@ -475,7 +480,7 @@ class World:
         self.admin.rewind(revision)
         self.admin = self.admin.another_client()
         self.people.rewound(self.admin)
-        self.operators.store = self.keepers.store = self.admin
+        self.operators.store = self.keepers.store = self.sharers.store = self.admin
         self.invariants.rewound(self.admin)
         self.rewound_at = self.now
         self._await_mended()
@@ -553,6 +558,8 @@ def run(seed: int, plan: Plan | None = None) -> Result:
     world = World(seed, plan or Plan())
     try:
         world.start()
+        if world.plan.queues:
+            world.sharers.begin()
         for number in range(world.plan.rounds):
             if world.plan.troubles and seed % 3 == 0 and number == ABSENCE_ROUND:
                 world.absence()
@@ -562,6 +569,8 @@ def run(seed: int, plan: Plan | None = None) -> Result:
                 world.story.tell(world.now, "operator", world.operators.act())
             if world.plan.workloads and world.dice.keepers.random() < KEEPERS_ACT:
                 world.story.tell(world.now, "keeper", world.keepers.act())
+            if world.plan.queues and world.dice.sharers.random() < SHARERS_ACT:
+                world.story.tell(world.now, "sharer", world.sharers.act())
             if world.plan.troubles and world.dice.trouble.random() < TROUBLE_COMES:
                 world.trouble()
             world.round()

@@ -7,13 +7,14 @@ is kept for it, and nobody passes there.
 Source: Lifka, The ANL/IBM SP scheduling system (1995): EASY; Mu'alem and Feitelson, IEEE TPDS 2001: both kinds.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from controller.scheduler.columns import EVERY_ROW, Bools, Floats
 from controller.scheduler.crowd import NEVER, Ends
+from controller.scheduler.fairness import Requests
 from controller.scheduler.filters import FILTERS, allowed, fits_resources
 from controller.scheduler.fleet import Fleet
 from controller.scheduler.node_view import Standing
@@ -49,11 +50,19 @@ class Reservation:
 
 
 def reserve(
-    task: TaskView, work: Work, taken: Collection[int], ends: Ends, now: float, *, is_aged: bool
+    task: TaskView,
+    work: Work,
+    taken: Collection[int],
+    ends: Ends,
+    now: float,
+    *,
+    is_aged: bool,
+    came: Mapping[int, Sequence[TaskView]],
 ) -> Reservation | None:
     """Return where and when a task that fits nowhere now will fit, None if that can't be said.
 
-    taken: the rows with a reservation; a node holds at most one. ends: of what runs, as of `now`.
+    taken: the rows with a reservation; a node holds at most one. ends: of what runs, and of who came, as of `now`.
+    came: who was placed in this cycle, by row.
     """
     could = _could_ever_fit(task.shape, work)
     could[list(taken)] = False
@@ -62,7 +71,7 @@ def reserve(
     if not rows.size:
         return None
     best = int(rows[np.lexsort((_shortages(task.shape, work)[rows], at[rows]))[0]])
-    free = _free_at(task.shape, work, best, now)
+    free = _free_at(task.shape, work, best, now, came.get(best, ()))
     spare = {name: amount - task.shape.asks(name) for name, amount in free.items()}
     return Reservation(task, best, float(at[best]), spare if at[best] < NEVER else {})
 
@@ -97,21 +106,27 @@ def _first_fits(shape: Shape, work: Work, ends: Ends, now: float) -> Floats:
     return at
 
 
-def _free_at(shape: Shape, work: Work, row: int, now: float) -> dict[str, int]:
+def _free_at(shape: Shape, work: Work, row: int, now: float, came: Sequence[TaskView]) -> dict[str, int]:
     """Return what is free on a row when the shape first fits there."""
     free = {name: int(work.free[index, row]) for name, index in work.fleet.resources.items()}
-    for end, task in ends_on(work.fleet, row, now):
+    for end, requests in ends_on(work.fleet, row, now, came):
         if end == NEVER or _fits(shape, free):
             break
-        for name, amount in task.requests:
+        for name, amount in requests:
             free[name] = free.get(name, 0) + amount
     return free
 
 
-def ends_on(fleet: Fleet, row: int, now: float) -> list[tuple[float, Standing]]:
-    """Return what stands on a row with its expected end, the first to end first; one that is late ends any moment."""
-    ends = [(expected_end(task, now), task) for task in fleet.on_row.get(row, {}).values()]
-    return sorted(ends, key=lambda each: (each[0], each[1].uid))
+def ends_on(
+    fleet: Fleet, row: int, now: float, came: Sequence[TaskView] = ()
+) -> list[tuple[float, Requests]]:
+    """Return when what is on a row is expected to end, and what it frees; the first to end first.
+
+    One that is late ends any moment.
+    """
+    ends = [(expected_end(task, now), task.requests) for task in fleet.on_row.get(row, {}).values()]
+    ends += [(NEVER if each.estimate is None else now + each.estimate, each.shape.requests) for each in came]
+    return sorted(ends)
 
 
 def expected_end(task: Standing, now: float) -> float:

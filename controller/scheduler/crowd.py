@@ -1,10 +1,12 @@
 """The tasks that stand on nodes, as columns: what is asked of all of them at once, by preemption and backfill."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from controller.scheduler.columns import Bools, Codebook, Codes, Floats, Ints, grown
+from controller.scheduler.columns import ABSENT, Bools, Codebook, Codes, Floats, Ints, grown
+from controller.scheduler.fairness import Requests
 from controller.scheduler.node_view import Standing
 
 FIRST_SLOTS = 64
@@ -97,16 +99,24 @@ class Crowd:
             for code, name in enumerate(self.resources.values)
         }
 
-    def ends(self, now: float) -> Ends:
-        """Return whose end is known; one that is late, or was told to stop, ends any moment."""
+    def ends(self, now: float, came: Sequence[tuple[int, float, Requests]] = ()) -> Ends:
+        """Return whose end is known; one that is late, or was told to stop, ends any moment.
+
+        came: row, end and amounts of tasks that are not in it yet.
+        """
         started = np.fmin(self.started_at, now)  # by the clock of its host; not yet: now
         at = np.where(self.is_ending, now, np.maximum(started + self.estimate, now))
         slots = np.flatnonzero((self.row != NOWHERE) & (at < NEVER))
-        slots = slots[np.lexsort((at[slots], self.row[slots]))]
-        rows = self.row[slots]
-        first_of = np.searchsorted(rows, rows)  # of each its row's first
+        rows = np.concatenate((self.row[slots], np.array([row for row, _, _ in came], np.int32)))
+        at = np.concatenate((at[slots], np.array([end for _, end, _ in came], np.float64)))
+        order = np.lexsort((at, rows))
+        first_of = np.searchsorted(rows[order], rows[order])  # of each its row's first
+        asked = [dict(requests) for _, _, requests in came]
         freed = {}
-        for code, name in enumerate(self.resources.values):
-            sums = np.cumsum(np.append(0, self.amounts[code, slots]))
+        for name in dict.fromkeys((*self.resources.values, *(name for each in asked for name in each))):
+            code = self.resources.find(name)
+            held = self.amounts[code, slots] if code != ABSENT else np.zeros(slots.size, np.int64)
+            amounts = np.concatenate((held, np.array([each.get(name, 0) for each in asked], np.int64)))
+            sums = np.cumsum(np.append(0, amounts[order]))
             freed[name] = sums[1:] - sums[first_of]
-        return Ends(rows, at[slots], freed)
+        return Ends(rows[order], at[order], freed)

@@ -205,8 +205,8 @@ def _less(shape: Shape, work: Work) -> Iterator[tuple[Proposal, Shape]]:
         if 0 <= most < asked:
             requests = tuple((other, most if other == name else amount) for other, amount in shape.requests)
             yield (
-                Proposal(f"resources.requests.{name}", str(asked), str(most) if most else None, "", most),
-                replace(shape, requests=requests if most else without.requests),
+                Proposal(f"resources.requests.{name}", str(asked), str(most), "", most),
+                replace(shape, requests=requests),
             )
 
 
@@ -248,7 +248,6 @@ def _other_company(shape: Shape) -> Iterator[tuple[Proposal, Shape]]:
     fields = {
         "near": "affinity.taskAffinity.required",
         "repels": "affinity.taskAntiAffinity.required",
-        "caps": "maxPerNode",
         "spreads": "topologySpread",
     }
     for name, field in fields.items():
@@ -256,6 +255,13 @@ def _other_company(shape: Shape) -> Iterator[tuple[Proposal, Shape]]:
             rest = getattr(shape.company, name)[:number] + getattr(shape.company, name)[number + 1 :]
             changed = replace(shape.company, **{name: rest})
             yield Proposal(f"{field}[{number}]", "set", None, ""), replace(shape, company=changed)
+    for cap in shape.company.caps:
+        rest = tuple(each for each in shape.company.caps if each is not cap)
+        field = f"distinct.{cap.term.topology}" if cap.needs_label else "maxPerNode"
+        yield (
+            Proposal(field, str(cap.most), None, ""),
+            replace(shape, company=replace(shape.company, caps=rest)),
+        )
 
 
 # Shares

@@ -3,7 +3,8 @@
 Who may be taken: of its own queue those of lower priority; of other queues, if the task stays within the guarantee of
 its queue, those that their queue has beyond its guarantee, each counted when those before it are gone. There is no
 cycle: a task that was taken for its priority is below the taker's; and one that was reclaimed was not within a
-guarantee, by the same measure by which one must be to reclaim. So neither can take its place back.
+guarantee, by the same measure by which one must be to reclaim. So neither can take its place back. Nobody drives out
+those that it is to be near: when they are gone, it could not come.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,7 +65,8 @@ class Preemptor:
         for row in rows:
             victims = self._victims(task, int(row), now, reclaims=reclaims)
             if victims:
-                found.append((_cost(victims, now, int(row)), Preemption(task, int(row), victims)))
+                own = sum(each.queue == task.queue for each in victims) if reclaims else 0
+                found.append(((own, *_cost(victims, now, int(row))), Preemption(task, int(row), victims)))
             if len(found) == MAX_CANDIDATES:
                 break
         return min(found, key=lambda each: each[0])[1] if found else None
@@ -84,6 +86,8 @@ class Preemptor:
     def may_take(self, task: TaskView, standing: Standing, *, reclaims: bool) -> bool:
         """Say whether one task may be taken for another."""
         if standing.uid in self.taken or standing.is_ending or not standing.may_be_preempted:
+            return False
+        if any(term.matches(standing.labels) for term in task.shape.company.near):
             return False
         if standing.queue == task.queue:
             return standing.priority < task.priority
@@ -154,13 +158,17 @@ class Preemptor:
         return ~named | beyond
 
     def _victims(self, task: TaskView, row: int, now: float, *, reclaims: bool) -> tuple[Standing, ...]:
-        """Take the cheapest first, else the largest: of whole tasks those may be all that can be reclaimed."""
+        """Take the cheapest first, else the largest: of whole tasks those may be all that can be reclaimed.
+
+        Who reclaims takes those of other queues first: one of its own would reclaim in its turn.
+        """
         eligible = [
             each
             for each in self.work.fleet.on_row.get(row, {}).values()
             if self.may_take(task, each, reclaims=reclaims)
         ]
-        eligible.sort(key=lambda each: (each.priority, lost_work(each, now), each.uid))
+        own = task.queue if reclaims else ""
+        eligible.sort(key=lambda each: (each.queue == own, each.priority, lost_work(each, now), each.uid))
         return self._enough(task, row, eligible) or (
             self._enough(task, row, sorted(eligible, key=lambda each: -_help(task.shape, each)))
             if reclaims
@@ -188,7 +196,22 @@ class Preemptor:
                 gone.remove(each)
             else:
                 _add(free, each, +1)
-        return tuple(gone)
+        return () if self._would_borrow(task, gone) else tuple(gone)
+
+    def _would_borrow(self, task: TaskView, victims: Sequence[Standing]) -> bool:
+        """Say whether what its own queue holds within the guarantee would become what it borrows.
+
+        Another queue could take that back at once, and then those would come again who had to go for it.
+        """
+        own = [each for each in victims if each.queue == task.queue]
+        if all(self._is_borrowed(each, {}) for each in own):
+            return False
+        ending, gone = self._ending_of(task.queue), dict[str, int]()
+        for each in own:
+            _add(gone, each, +1)
+        account = self.accounts[task.queue]
+        left = {name: used - ending.get(name, 0) - gone.get(name, 0) for name, used in account.used.items()}
+        return not Account(account.rule, left).is_guaranteed(task.shape.requests)
 
 
 def lost_work(task: Standing, now: float) -> float:

@@ -7,7 +7,7 @@ reach, then the cheapest moves that reach it. Moves come in waves: each finds it
 that nobody is stopped for a place that is not there. Those that would have to change places with each other stay.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Literal
@@ -86,7 +86,7 @@ def rebalance(
         model = task.model()
         wanted, first = task.search(model, shared(limits, spent), spent)
         if not tries:
-            known = first.bound + _constant(request.aim, before, model)
+            known = first.bound + task.constant
         moves, after, stuck = in_waves(snapshot, wanted)
         if not stuck:
             return _told(request, before, after, moves, known, spent, model)
@@ -130,11 +130,6 @@ def _unchanged(verdict: Verdict, before: State, request: Request, columns: int) 
     return Rebalancing(verdict, (), before, before, objective, bound, columns=columns)
 
 
-def _constant(aim: Aim, before: State, model: Model) -> int:
-    """Return how many nodes stay used whatever moves."""
-    return len(before.used) - len(model.opened) if aim == "nodes" else 0
-
-
 def _objective(aim: Aim, state: State) -> float:
     return float(len(state.used)) if aim == "nodes" else state.imbalance
 
@@ -158,10 +153,12 @@ class _Task:
                 self.work.take_equal(row, task.shape, 1)
         self._fixed = used_rows(without)
         used = {without.row_of[each.standing.node] for each in movables if occupies(each.standing)}
+        self._vacant = _vacant_rows(self.work, used | self._fixed, len(used - self._fixed))
+        vacant = {row for rows in self._vacant for row in rows}
         self._empty = np.zeros(without.size, np.bool_)
-        self._empty[sorted(used - self._fixed)] = True
+        self._empty[sorted((used - self._fixed) | vacant)] = True
         self._targets = np.zeros(without.size, np.bool_)
-        self._targets[sorted(used | self._fixed)] = True
+        self._targets[sorted(used | self._fixed | vacant)] = True
         if request.aim == "balance":
             self._targets[:] = True
         groups = self._groups()
@@ -184,8 +181,13 @@ class _Task:
             most = rooms(tasks[0].shape, self.work, rows, len(tasks))
             yield Item(tasks, np.append(rows, home), np.append(most, len(tasks)), home=home)
 
+    @property
+    def constant(self) -> int:
+        """How much of the aim is there whatever moves: the nodes that stay used."""
+        return len(self._fixed) if self._request.aim == "nodes" else 0
+
     def model(self) -> Model:
-        model = model_of(self.work, self.items, self._empty)
+        model = model_of(self.work, self.items, self._empty, self._vacant)
         add_company(model)
         return model
 
@@ -264,6 +266,18 @@ class _Task:
                 own = self._movables[task.uid]
                 found.append(Move(task, own.standing.node, names[row], 0, own.lost_s))
         return found
+
+
+def _vacant_rows(work: Work, used: Collection[int], most: int) -> list[list[int]]:
+    """Return empty rows in groups of equal ones, of each as many as could be of use: one for each that is emptied."""
+    found: dict[object, list[int]] = {}
+    for row in map(int, np.flatnonzero(work.fleet.exists)):
+        if row not in used:
+            view = work.fleet.view(row)
+            free = work.free[:, row].tobytes(), work.ports_free[:, row].tobytes()
+            key = (*free, view.port_range, tuple(sorted(view.labels.items())), view.taints, view.ports_used)
+            found.setdefault(key, []).append(row)
+    return [rows[:most] for rows in found.values()]
 
 
 def _step(model: Model, terms: Terms, values: Floats, limits: Limits, spent: list[Solved]) -> Solved:

@@ -113,6 +113,8 @@ class _Cycle:
         self._preemptor = Preemptor(self._work, self.line.accounts)
         self._kept: dict[int, Reservation] = {}
         self._ends: Ends | None = None
+        self._came: dict[int, list[TaskView]] = {}  # of the first `_counted` that were placed
+        self._counted = 0
         self._placed: list[Placed] = []
         self._rejected: list[Unschedulable] = []
         self._preemptions: list[Preemption] = []
@@ -264,6 +266,22 @@ class _Cycle:
             self._reserve(task, account)
         return min(len(alike), len(turn.tasks))
 
+    def _known_ends(self) -> Ends:
+        """Return whose end is known, those included who were placed in this cycle."""
+        new = self._placed[self._counted :]
+        for each in new:
+            self._came.setdefault(each.taken.row, []).append(each.task)
+        self._counted = len(self._placed)
+        if self._ends is None or any(each.task.estimate is not None for each in new):
+            came = [
+                (row, self._now + task.estimate, task.shape.requests)
+                for row, tasks in self._came.items()
+                for task in tasks
+                if task.estimate is not None
+            ]
+            self._ends = self._fleet.crowd.ends(self._now, came)
+        return self._ends
+
     def _alike(self, turn: Turn) -> tuple[TaskView, ...]:
         """Return those that fare as the first does, also in preemption; some may come after the turn."""
         first, tasks = turn.tasks[0], turn.tasks
@@ -282,10 +300,8 @@ class _Cycle:
         """Keep the node for a blocked task on which it fits first, if that can be said."""
         if len(self._kept) >= MAX_RESERVATIONS:
             return
-        if self._ends is None:
-            self._ends = self._fleet.crowd.ends(self._now)
-        aged = is_aged(task, account.rule, self._now)
-        kept = reserve(task, self._work, self._kept, self._ends, self._now, is_aged=aged)
+        aged, ends = is_aged(task, account.rule, self._now), self._known_ends()
+        kept = reserve(task, self._work, self._kept, ends, self._now, is_aged=aged, came=self._came)
         if kept is not None:
             self._kept[kept.row] = kept
 

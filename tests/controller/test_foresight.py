@@ -25,7 +25,7 @@ from controller.snapshots import Asked, Frozen, frozen_from
 from schemas.binding import Desired
 from schemas.cluster import LeaderInfo
 from schemas.defaults import effective_spec
-from schemas.keys import task_ref
+from schemas.keys import ObjectRef, task_ref
 from schemas.namespace import NamespaceSpec
 from schemas.task import TaskSpec
 from store.serving import PLAIN, ServerTls, api_address, bind_socket
@@ -365,3 +365,13 @@ def test_controller_that_does_not_lead_says_so(world: Cluster) -> None:
         code, told = ask(address, "/v1/shares", "any")
     assert code == 503
     assert "does not lead" in told["message"]
+
+
+def test_a_namespace_has_its_token_before_its_first_task(world: Cluster) -> None:
+    """With it people plan that task."""
+    world.apply("team", kind="Namespace")
+    world.settle()
+    assert {"default", "team"} <= world.leader.view.access.keys()
+    world.delete(ObjectRef("namespaces", "_cluster", "team"))
+    world.settle()
+    assert not world.exists(world.keys.access("team"))

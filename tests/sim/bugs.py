@@ -19,6 +19,9 @@ from controller.reconcilers import cronjob, job_status, owner_ending, placing, r
 from controller.reconcilers import task as task_planner
 from controller.reconcilers.gang import Verdict
 from controller.reconcilers.task_inputs import TaskInputs
+from controller.scheduler import schedule
+from controller.scheduler.fairness import Account
+from controller.scheduler.preempt import Preemptor
 from controller.sealing import Sealer
 from controller.view import View
 from schemas.binding import Desired
@@ -249,7 +252,29 @@ def forget_who_may_start(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def forget_the_limit(patch: pytest.MonkeyPatch) -> None:
+    """A queue takes whatever it can get."""
+    patch.setattr(Account, "over_limit", lambda self, requests: None)
+    patch.setattr(schedule, "_within_limit", lambda account, task, most: most)
+
+
+def take_from_anybody(patch: pytest.MonkeyPatch) -> None:
+    """Who reclaims takes those who are within their own guarantee, too."""
+    patch.setattr(Preemptor, "_is_borrowed", lambda self, standing, gone: True)
+
+
+def give_promised_room_away(patch: pytest.MonkeyPatch) -> None:
+    """The room of those for whom others are ending is anybody's."""
+    patch.setattr(schedule._Cycle, "_keep_nominated", lambda self, snapshot: {})
+
+
+def never_take_back(patch: pytest.MonkeyPatch) -> None:
+    """A guarantee is kept only while there is room."""
+    patch.setattr(Account, "is_guaranteed", lambda self, requests: False)
+
+
 TASKS = Plan(collects=False)
+QUEUES = Plan(queues=True)
 OWNERS = Plan(workloads=True, rewinds=False, collects=False)
 
 
@@ -295,6 +320,10 @@ BUGS: tuple[Bug, ...] = (
     Bug(running_is_ready, 2, "never was ready", OWNERS),
     Bug(abandon_by_removal, 13, "was to go on", OWNERS),
     Bug(let_runs_overlap, 12, "goes on", OWNERS),
+    Bug(forget_the_limit, 1, "above its limit", QUEUES),
+    Bug(take_from_anybody, 1, "for nobody who is due more", QUEUES),
+    Bug(give_promised_room_away, 3, "though of cpu", QUEUES),
+    Bug(never_take_back, 11, "waits within the guarantee", QUEUES),
 )
 
 

@@ -6,6 +6,7 @@ from sim.world import Plan, run
 
 SEEDS = 120
 WITH_WORKLOADS = 40  # seeds
+WITH_QUEUES = 20  # seeds
 A_TEST = 20  # seeds
 ONCE_BROKEN = (
     31,
@@ -25,7 +26,8 @@ def check(seeds: range, plan: Plan) -> None:
         result = run(seed, plan)
         if result.violation:
             print(result.story.text(last=60))
-        command = f"python -m sim --seed {seed}{' --workloads' if plan.workloads else ''}"
+        options = [name for name in ("workloads", "queues") if getattr(plan, name)]
+        command = " ".join([f"python -m sim --seed {seed}", *(f"--{name}" for name in options)])
         assert not result.violation, f"see the whole story with: {command}"
 
 
@@ -39,6 +41,11 @@ def test_owners_keep_their_promises_whatever_fails(first: int) -> None:
     check(range(first, first + A_TEST), Plan(workloads=True))
 
 
+@pytest.mark.parametrize("first", range(1, WITH_QUEUES + 1, A_TEST))
+def test_queues_and_gangs_get_what_they_were_promised_whatever_fails(first: int) -> None:
+    check(range(first, first + A_TEST), Plan(queues=True))
+
+
 def test_seeds_that_once_found_a_bug_hold() -> None:
     for seed in ONCE_BROKEN:
         check(range(seed, seed + 1), Plan(workloads=True))
@@ -49,6 +56,7 @@ def test_seeds_that_once_found_a_bug_hold() -> None:
 def test_invariants_hold_over_many_seeds() -> None:
     check(range(10_000, 10_000 + MORE_SEEDS), Plan())
     check(range(10_000, 10_000 + MORE_SEEDS), Plan(workloads=True))
+    check(range(10_000, 10_000 + MORE_SEEDS // 4), Plan(queues=True))
 
 
 def test_the_same_seed_gives_the_same_story() -> None:

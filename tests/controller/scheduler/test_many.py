@@ -1,7 +1,9 @@
 """Short cuts for many tasks and many nodes decide as the long way does."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -223,35 +225,61 @@ def crowds(draw: st.DrawFn) -> list[Standing]:
     ]
 
 
-def first_end(shape: Shape, work: Work, row: int) -> float:
+@st.composite
+def newcomers(draw: st.DrawFn) -> list[TaskView]:
+    """Tasks of a resource that those who stand may have none of, with and without an end."""
+    kinds = st.tuples(st.sampled_from((250, 500, 1000)), st.sampled_from((None, 10.0, 500.0)))
+    return [
+        replace(task(90 + number, Shape((("cpu", cpu), ("memory", 128)))), estimate=estimate)
+        for number, (cpu, estimate) in enumerate(draw(st.lists(kinds, max_size=4)))
+    ]
+
+
+def first_end(shape: Shape, work: Work, row: int, came: Sequence[TaskView]) -> float:
     """Return when a shape fits on a row, by looking at one end after the other."""
     free = {name: int(work.free[index, row]) for name, index in work.fleet.resources.items()}
     at = NOW
-    for end, each in ends_on(work.fleet, row, NOW):
+    for end, requests in ends_on(work.fleet, row, NOW, came):
         if all(free.get(name, 0) >= amount for name, amount in shape.requests):
             return at
         if end == NEVER:
             return NEVER
         at = end
-        for name, amount in each.requests:
+        for name, amount in requests:
             free[name] = free.get(name, 0) + amount
     return at if all(free.get(name, 0) >= amount for name, amount in shape.requests) else NEVER
 
 
 @QUICKLY
-@given(nodes(), crowds(), st.sampled_from((500, 1500, 3000)), st.booleans())
+@given(nodes(), crowds(), newcomers(), st.sampled_from((500, 1500, 3000)), st.booleans())
 def test_a_reservation_is_where_a_task_fits_first(
-    nodes: list[NodeView], crowd: list[Standing], cpu: int, is_aged: bool
+    nodes: list[NodeView], crowd: list[Standing], new: list[TaskView], cpu: int, is_aged: bool
 ) -> None:
+    """Those who were placed in the same cycle end, too, and free what the others have never held."""
     work = Work.of(Fleet(nodes, crowd))
     shape = Shape((("cpu", cpu), ("memory", 256)))
+    came: dict[int, list[TaskView]] = {}
+    for each in new:
+        rows = np.flatnonzero(fitting(each.shape, work))
+        if rows.size:
+            work.take(int(rows[0]), each.shape)
+            came.setdefault(int(rows[0]), []).append(each)
+    ends = work.fleet.crowd.ends(
+        NOW,
+        [
+            (row, NOW + each.estimate, each.shape.requests)
+            for row, tasks in came.items()
+            for each in tasks
+            if each.estimate is not None
+        ],
+    )
     could = [
         row
         for row in range(work.fleet.size)
         if fitting(Shape(()), work)[row] and work.allocatable[work.fleet.resources["cpu"], row] >= cpu
     ]
-    at = {row: first_end(shape, work, row) for row in could}
-    found = reserve(task(0, shape), work, (), work.fleet.crowd.ends(NOW), NOW, is_aged=is_aged)
+    at = {row: first_end(shape, work, row, came.get(row, ())) for row in could}
+    found = reserve(task(0, shape), work, (), ends, NOW, is_aged=is_aged, came=came)
     if is_aged:
         assert (found is not None) == bool(could)
     else:
@@ -281,7 +309,7 @@ def test_what_preemption_could_free_is_what_those_hold_that_may_be_taken(
     accounts = {rule.name: Account(rule, used.get(rule.name, {})) for rule in rules}
     asking = task(0, Shape((("cpu", 100),)), priority=priority)
     preemptor = Preemptor(Work.of(fleet), accounts)
-    found = preemptor._sum(_Key("default", priority, ("cpu",) if reclaims else ()))
+    found = preemptor._sum(_Key("default", priority, reclaims))
     for row in range(fleet.size):
         held = sum(
             dict(each.requests)["cpu"]

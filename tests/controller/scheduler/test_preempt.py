@@ -4,13 +4,14 @@ from dataclasses import replace
 from itertools import combinations
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from controller.scheduler.fairness import QueueRule
 from controller.scheduler.fleet import Fleet
 from controller.scheduler.node_view import NodeView
 from controller.scheduler.schedule import schedule
+from controller.scheduler.shape import Company, Expression, Labels, TaskTerm
 from controller.scheduler.snapshot import TaskView
 from tests.controller.scheduler.builders import POLICY, Life, node, waiting
 
@@ -107,6 +108,7 @@ def come(cluster: Life, batch: list[Task], first: int) -> None:
 
 
 @settings(max_examples=300, deadline=None)
+@example([(3, 2)], [1, 2, 0], [[(1, 2, "a", 0), (2, 0, "a", 0), (2, 1, "b", 0), (3, 0, "b", 1)]])
 @given(sizes, guarantees, st.lists(st.lists(tasks, max_size=6), min_size=1, max_size=3))
 def test_preemption_comes_to_an_end(
     sizes: list[tuple[int, int]], guaranteed: list[int], batches: list[list[Task]]
@@ -203,3 +205,26 @@ def test_queues_whose_guarantees_say_nothing_of_what_is_short_do_not_take_it_fro
     cluster = life(node("n1", cpu=2, memory=2), rules=rules)
     run(cluster, waiting("there", 1, "c", memory=1))
     assert victims(cluster, waiting("later", 1, "a", memory=2)) == set(), "c is within its guarantee"
+
+
+def test_nobody_drives_out_those_that_it_is_to_be_near() -> None:
+    """When they are gone it can't come, and they would return: by turns, for ever."""
+    db = TaskTerm("default", (Expression("app", "In", ("db",)),))
+    cluster = life(node("n1", cpu=2), rules=(QueueRule("a", guarantee={"cpu": 2}), QueueRule("default")))
+    there = waiting("db", 2)
+    labels = Labels("default", (("app", "db"),))
+    run(cluster, replace(there, shape=replace(there.shape, labels=labels)))
+    web = waiting("web", 1, "a")
+    standing = replace(cluster.snapshot().fleet.standing["db"], labels=labels)
+    cluster.come([replace(web, shape=replace(web.shape, company=Company(near=(db,))))])
+    snapshot = replace(
+        cluster.snapshot(), fleet=Fleet([replace(node("n1", cpu=2), free={"cpu": 0})], [standing])
+    )
+    assert schedule(snapshot, POLICY, 0.0, 0).victims == ()
+
+
+def test_who_reclaims_takes_from_borrowers_before_its_own_queue() -> None:
+    rules = (QueueRule("a", guarantee={"cpu": 4}), QueueRule("default"))
+    cluster = life(node("n1", cpu=2), rules=rules)
+    run(cluster, waiting("borrower", 1, priority=5), waiting("own", 1, "a"))
+    assert victims(cluster, waiting("urgent", 1, "a", priority=9)) == {"borrower"}

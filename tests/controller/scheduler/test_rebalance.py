@@ -3,7 +3,7 @@
 from itertools import product
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from controller.scheduler.fleet import Fleet
@@ -161,6 +161,8 @@ def best(world: World, moves: int) -> int:
 
 
 @slow
+@example(World([3, 4, 5], [(0, 2), (1, 3)]), 3)  # both onto the node that is empty, and larger
+@example(World([5, 6, 5, 6], [(0, 3), (2, 3)]), 2)
 @given(worlds(), st.integers(0, 4))
 def test_reaches_what_trying_all_reaches_with_so_many_moves(world: World, moves: int) -> None:
     found = ask(world, world.movable(), moves=moves)
