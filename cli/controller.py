@@ -34,6 +34,13 @@ def controller(
     server_cert: Annotated[str, typer.Option(help="Certificate of its server; then it serves https.")] = "",
     server_key: Annotated[str, typer.Option(help="Key of that certificate.")] = "",
     client_ca: Annotated[str, typer.Option(help="CA whose certificate its clients must show.")] = "",
+    webhook_listen: Annotated[
+        str,
+        typer.Option(
+            help="host:port for webhooks alone, whose callers show no certificate; with --server-cert it is https "
+            "[default: they call at --listen]."
+        ),
+    ] = "",
     address: Annotated[str, typer.Option(help="Address by which others reach this host.")] = "",
     score: Annotated[Score, typer.Option(help="Fill few nodes, or use all evenly.")] = Score.BINPACK,
     lease_ttl: Annotated[int, typer.Option(min=2, help="Seconds until a dead leader is replaced.")] = 10,
@@ -87,6 +94,7 @@ def controller(
         listen=listen,
         address=address,
         tls=ServerTls(server_cert, server_key, client_ca),
+        hook_listen=webhook_listen,
         score=score.value,
         lease_ttl_s=lease_ttl,
         version=berth_version(),

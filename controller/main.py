@@ -3,11 +3,12 @@
 import logging
 import secrets
 import signal
+import socket
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from controller.reconcilers.collection import FinishedPolicy
 from controller.scheduler.program import Limits
 from controller.scheduler.schedule import Policy
 from controller.scheduler.scores import Strategy
-from controller.server import ApiServer
+from controller.server import ApiServer, HookServer, WebServer
 from controller.source import Random
 from schemas.keys import Keys
 from sealing.errors import BadKey
@@ -45,6 +46,7 @@ class ControllerOptions:
 
     etcd: endpoints. cacert, cert, key: files for TLS towards it. listen: host:port of the read API, port 0 for any.
     address: by which others reach that, where it listens everywhere; empty: found out. tls: how it serves.
+    hook_listen: host:port for webhooks alone, of callers without a certificate; empty: they call at `listen` only.
     identity: name shown as leader. score: how nodes are chosen. lease_ttl_s: seconds until a dead leader is replaced.
     secret_key: file of the private key that opens Secrets; None: tasks that need one wait.
     finished: when tasks of nobody's that have ended are removed.
@@ -62,6 +64,7 @@ class ControllerOptions:
     listen: str = "127.0.0.1:0"
     address: str = ""
     tls: ServerTls = PLAIN
+    hook_listen: str = ""
     score: Strategy = "binpack"
     lease_ttl_s: int = 10
     version: str = ""
@@ -70,6 +73,11 @@ class ControllerOptions:
     history_file: Path | None = None
     history_bytes: int = DEFAULT_SIZE_BYTES
     packing_budget_s: float = 5.0
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it listens: the read API's comes first."""
+        return (self.listen, *((self.hook_listen,) if self.hook_listen else ()))
 
 
 def run_controller(options: ControllerOptions, beside: Beside | None = None) -> int:
@@ -84,24 +92,37 @@ def run_controller(options: ControllerOptions, beside: Beside | None = None) -> 
         key_pair = load_key_pair(options.secret_key) if options.secret_key else None
     except (OSError, BadKey) as error:
         return _fail(f"--secret-key: {error}")
-    try:
-        options.tls.check()
-        listener = bind_socket(options.listen)
-    except CannotServe as error:
-        return _fail(str(error))
-    with _signals(stopping):
+    with ExitStack() as closing, _signals(stopping):
+        try:
+            options.tls.check()
+            listeners = [closing.enter_context(bind_socket(each)) for each in options.addresses]
+        except CannotServe as error:
+            return _fail(str(error))
         current: list[Controller] = []
-        server = ApiServer(listener, lambda: current[-1], options.tls, beside.hook)
-        address = api_address(listener, options.address or primary_address(), options.tls)
+        servers = _servers(options, listeners, lambda: current[-1], beside)
+        address = api_address(listeners[0], options.address or primary_address(), options.tls)
         try:
             with history_of(options) as history:
-                return _run_lives(options, key_pair, address, stopping, current, server, history, beside)
+                return _run_lives(options, key_pair, address, stopping, current, servers, history, beside)
         except (CannotStart, ServerTooOld, PermissionDenied, OSError) as error:
             return _fail(str(error))
         finally:
-            if server.started:
-                server.stop()
-            listener.close()
+            for server in servers:
+                if server.started:
+                    server.stop()
+
+
+def _servers(
+    options: ControllerOptions,
+    listeners: Sequence[socket.socket],
+    controller: Callable[[], Controller],
+    beside: Beside,
+) -> tuple[WebServer, ...]:
+    """Return what serves at the addresses of the options: the read API, and webhooks where that is asked for."""
+    api = ApiServer(listeners[0], controller, options.tls, beside.hook)
+    if beside.hook is None:
+        return (api,)
+    return (api, *(HookServer(each, controller, options.tls, beside.hook) for each in listeners[1:]))
 
 
 def _run_lives(
@@ -110,7 +131,7 @@ def _run_lives(
     address: str,
     stopping: threading.Event,
     current: list[Controller],
-    server: ApiServer,
+    servers: tuple[WebServer, ...],
     history: Keeper | None,
     beside: Beside,
 ) -> int:
@@ -121,8 +142,9 @@ def _run_lives(
         try:
             life = _Life(store, options, key_pair, address, saw_rewind, history, beside)
             current[:] = [life.controller]
-            if not server.started:
-                server.start()
+            for server in servers:
+                if not server.started:
+                    server.start()
             saw_rewind = life.run(stopping)
             if saw_rewind and history is not None:
                 history.rewound()

@@ -1,6 +1,7 @@
 """The read API of a controller: health, readiness, metrics and answers (`readapi`) over HTTP. It writes nothing.
 
 Starlette on uvicorn, in a thread of its own; it reads published values only. With a certificate it speaks https only.
+Webhooks are taken there, too, and at an address of their own for callers who have no certificate to show.
 """
 
 import logging
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MAX_CALLERS = 32  # of webhooks at a time, each with a body in memory; one more gets 503
 IN_THE_CLEAR = (
     "this controller can be reached from other hosts without TLS, so it takes no tokens and answers no questions; "
     "start it with --server-cert, --server-key and --client-ca"
@@ -87,27 +89,21 @@ def application(
     return Starlette(routes=[*own, *readapi.routes(controller, refusal), *hooked])
 
 
-class ApiServer:
-    """Runs the application until `stop`."""
+class WebServer:
+    """Runs an application until `stop`. connections: at a time; None: as many as come."""
 
     def __init__(
-        self,
-        listener: socket.socket,
-        controller: Callable[[], Controller],
-        tls: ServerTls = PLAIN,
-        hook: Hook | None = None,
+        self, listener: socket.socket, app: "Starlette", tls: ServerTls, *, connections: int | None = None
     ) -> None:
         import uvicorn
 
-        refusal = IN_THE_CLEAR if is_open(listener, tls) else ""
-        if refusal:
-            log.warning("serving no answers, only health and metrics reason=%s", refusal)
         config = uvicorn.Config(
-            application(controller, refusal, hook),
+            app,
             log_level="warning",
             lifespan="off",
             access_log=False,
             log_config=None,
+            limit_concurrency=connections,
             **tls.for_uvicorn(),
         )
         config.load()
@@ -128,3 +124,33 @@ class ApiServer:
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join(5.0)
+
+
+class ApiServer(WebServer):
+    """The read API, and what `application` has besides."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        controller: Callable[[], Controller],
+        tls: ServerTls = PLAIN,
+        hook: Hook | None = None,
+    ) -> None:
+        refusal = IN_THE_CLEAR if is_open(listener, tls) else ""
+        if refusal:
+            log.warning("serving no answers, only health and metrics reason=%s", refusal)
+        super().__init__(listener, application(controller, refusal, hook), tls)
+
+
+class HookServer(WebServer):
+    """Webhooks and nothing else: who calls shows no certificate, but proves to know a source's secret."""
+
+    def __init__(
+        self, listener: socket.socket, controller: Callable[[], Controller], tls: ServerTls, hook: Hook
+    ) -> None:
+        from starlette.applications import Starlette
+
+        if is_open(listener, tls):
+            log.warning("taking webhooks in the clear, signatures are safe there and tokens are not")
+        app = Starlette(routes=hooks.routes(controller, hook))
+        super().__init__(listener, app, tls.for_anybody(), connections=MAX_CALLERS)

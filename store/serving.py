@@ -6,7 +6,7 @@ reads anything. Without one it speaks in the clear, which is for its own host.
 
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -41,6 +41,10 @@ class ServerTls:
         except (OSError, ssl.SSLError) as error:
             files = ", ".join(filter(None, (self.cert_file, self.key_file, self.client_ca_file)))
             raise CannotServe(f"a certificate of the server can't be used ({files}): {error}") from None
+
+    def for_anybody(self) -> "ServerTls":
+        """Return how to serve those who have no certificate of their own."""
+        return replace(self, client_ca_file="")
 
     def for_uvicorn(self) -> dict[str, Any]:  # Any: as uvicorn.Config takes them
         """Return the arguments of a uvicorn.Config."""

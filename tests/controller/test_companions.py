@@ -1,16 +1,19 @@
 """What runs beside a leader: with its term, under its fence, and without hurting it. And sources in its own view."""
 
 import json
+import socket
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from controller.companions import Companions, Hook
-from controller.server import ApiServer, address_of, bind_socket
+from controller.server import ApiServer, HookServer, WebServer
 from schemas.keys import Keys, ObjectRef, cluster_ref
 from sealing.keys import KeyPair
 from store.api import Delete, Put, Store, Txn, absent
@@ -18,7 +21,9 @@ from store.errors import Deposed, InvalidRequest, Rewound
 from store.fence import Fence
 from store.fenced import FencedStore
 from store.memory import MemoryStore
+from store.serving import PLAIN, ServerTls, api_address, bind_socket
 from tests.controller.harness import Cluster
+from tests.support.etcd import Tls
 
 APP = cluster_ref("gitsources", "app")
 
@@ -125,23 +130,62 @@ def test_a_hook_gets_what_was_sent_and_answers() -> None:
         assert post(f"{url}/v1/webhook/app", b"news")[0] == 404
 
 
+def test_who_has_no_certificate_calls_at_an_address_for_that_and_gets_nothing_else_there(
+    tmp_path: Path,
+) -> None:
+    world = Cluster()
+    world.settle()
+    made = Tls.create(tmp_path)
+    files = ServerTls(str(tmp_path / "server.crt"), str(tmp_path / "server.key"), str(made.ca_file))
+    trusting = ssl.create_default_context(cafile=str(made.ca_file))
+
+    def api(listener: socket.socket) -> WebServer:
+        return ApiServer(listener, lambda: world.controller, files, taken)
+
+    def hooks(listener: socket.socket) -> WebServer:
+        return HookServer(listener, lambda: world.controller, files, taken)
+
+    with served(api, files) as url, pytest.raises(OSError):
+        post(f"{url}/v1/webhook/app", b"news", tls=trusting)
+    with served(hooks, files) as url:
+        assert url.startswith("https://")
+        assert post(f"{url}/v1/webhook/app", b"news", tls=trusting) == (202, {"message": "taken"})
+        for path in ("/metrics", "/healthz", "/v1/shares", "/v1/plan", "/v1/history/default/tasks/web"):
+            assert post(url + path, b"", tls=trusting)[0] == 404
+        with pytest.raises(OSError):  # nor does it speak in the clear
+            post(f"{url.replace('https', 'http')}/v1/webhook/app", b"news")
+
+
+def taken(
+    store: Store, keys: Keys, pair: KeyPair | None, *, name: str, headers: Mapping[str, str], body: bytes
+) -> tuple[int, str]:
+    return 202, "taken"
+
+
 @contextmanager
 def serving(world: Cluster, hook: Hook | None) -> Iterator[str]:
+    with served(lambda listener: ApiServer(listener, lambda: world.controller, hook=hook)) as url:
+        yield url
+
+
+@contextmanager
+def served(make: Callable[[socket.socket], WebServer], tls: ServerTls = PLAIN) -> Iterator[str]:
     listener = bind_socket("127.0.0.1:0")
-    listener.listen()  # who comes before the server has started waits
-    server = ApiServer(listener, lambda: world.controller, hook)
+    server = make(listener)
     server.start()
     try:
-        yield address_of(listener)
+        yield api_address(listener, "127.0.0.1", tls)
     finally:
         server.stop()
         listener.close()
 
 
-def post(url: str, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, object]:
+def post(
+    url: str, body: bytes, headers: dict[str, str] | None = None, tls: ssl.SSLContext | None = None
+) -> tuple[int, object]:
     request = urllib.request.Request(url, body, headers or {}, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=20, context=tls) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:
