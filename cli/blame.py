@@ -11,6 +11,7 @@ from cli.output import Output, format_data
 from cli.session import note, out, session_of
 from cli.settings import HELP
 from cli.tables import format_table
+from client.conflicts import manager_label
 from client.errors import BadOption, LeaderUnavailable, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _row(each: "FieldBlame", now: float, form: Output) -> list[str]:
     return [
         each.path,
         text,
-        ",".join(each.who),
+        ",".join(map(manager_label, each.who)),
         UNKNOWN if origin is None else str(origin.revision),
         when,
     ]

@@ -11,6 +11,7 @@ from cli.refs import parse_targets
 from cli.session import Session, note, out, session_of
 from cli.settings import HELP
 from cli.tables import format_table
+from client.conflicts import manager_label
 from client.errors import BadOption
 from client.history import History, Revision, read_history
 from client.naming import make_ref
@@ -84,7 +85,7 @@ def row_of(found: History, index: int, now: float, form: Output) -> list[str]:
         str(revision.generation),
         revision.action,
         age_of(revision, now),
-        ",".join(revision.by) or UNKNOWN,
+        ",".join(map(manager_label, revision.by)) or UNKNOWN,
         ",".join([*shown, *more]) or NONE,
     ]
 

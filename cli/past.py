@@ -10,6 +10,7 @@ from cli.output import Output, as_list, to_json
 from cli.refs import ENDPOINTS, EVENTS
 from cli.session import Session, note, out
 from cli.tables import format_table
+from client.conflicts import manager_label
 from client.errors import BadOption, ClientError, Refused
 from client.history import Revision, When, no_content, read_past, view_of
 from client.naming import make_ref, not_found
@@ -160,7 +161,7 @@ def _table(session: Session, wish: Wish, shown: list[Revision]) -> list[str]:
     rows = []
     for each in shown:
         name = str(each.ref) if wish.names_kind else each.ref.name
-        who = ",".join(each.by) or UNKNOWN
+        who = ",".join(map(manager_label, each.by)) or UNKNOWN
         images = UNKNOWN if each.object is None else ",".join(_images(each.object)) or NONE
         row = [name, str(each.revision), str(each.generation), age_of(each, session.now()), who, images]
         place = _namespace(each)

@@ -64,7 +64,13 @@ def _restore(client: "Client", ref: "ObjectRef", when: "When", *, may_ask: bool,
     if may_ask and not _confirmed(ref):
         note("Nothing was written.")
         return 1
+    sources = restoring.sources_of(client, revision)
     out(f"{ref} {restoring.restore(client, revision)}")
+    for source in sources:
+        note(
+            f"Note: gitsource/{source} keeps {ref} as its repository has it, and undoes this with the next commit, or "
+            f"soon with selfHeal; change the repository, too, or say: berth sync suspend {source}"
+        )
     return 0
 
 

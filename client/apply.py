@@ -32,6 +32,7 @@ from store.api import Compare, Delete, KeyValue, Op, Put, Store, Txn, absent, un
 from store.codec import Json
 from store.errors import PermissionDenied, RequestTooLarge, StoreError
 
+NOBODY = ""  # a manager that leaves no record
 ASK_FIRST = 32  # documents whose keys are read in one transaction
 WRITE_TRIES = 4  # as kubectl's patcher
 WRITTEN_TOGETHER = 120  # objects a transaction; etcd takes 128 operations
@@ -40,7 +41,8 @@ MAX_TOGETHER_BYTES = 1_400_000  # object and last applied form in one request; e
 
 
 class Applier:
-    """Plans and writes documents for one manager (who applies: `berth`, a set, a GitOps tool).
+    """Plans and writes documents for one manager (who applies: `berth`, a set, a GitOps tool), or for NOBODY: then what
+    it makes is recorded as nobody's, as what is edited.
 
     `wait_gone` waits until a Terminating object is gone; `say` takes notices for people. `on_conflict`: what to do
     about fields of other managers. `adopt`: managers whose place it takes: their records of what it applies go.
@@ -254,6 +256,8 @@ class Applier:
     def _records(self, planned: Planned) -> tuple[Op, ...]:
         """Return the write of the last applied form; those in whose place it stands go."""
         document = planned.document
+        if self._manager == NOBODY:
+            return ()
         own = Put(self._keys.applied(document.ref, self._manager), codec.encode(record_form(document)))
         return (own, *(Delete(self._keys.applied(document.ref, each)) for each in planned.adopted))
 

@@ -151,6 +151,14 @@ def _left(mine: Any, theirs: Any, merged: Any, desired: Any, path: str) -> Itera
         )
 
 
+def manager_label(manager: str) -> str:
+    """Return a manager in a word, for a table: `set default/web`, `gitsource/web`, or its name."""
+    if manager.startswith(SOURCE_PREFIX):
+        return manager_text(manager)
+    namespace, _, name = manager.removeprefix(SET_PREFIX).partition(".")
+    return f"set {namespace}/{name}" if manager.startswith(SET_PREFIX) and name else manager
+
+
 def manager_text(manager: str) -> str:
     """Return a manager as people know it: `set web of namespace default`, `gitsource/web`, or its name."""
     if manager.startswith(SOURCE_PREFIX):

@@ -1,7 +1,8 @@
 """Restore: an object as it was becomes what is stored now, as a new version that is checked like any other write.
 
-An object that is there is changed as an edit changes it: to what it was, identity aside, and the records of managers
-stay: what a manifest says wins again with its next apply. One that is gone is applied anew, with a new uid.
+It is written as an edit writes: what a manifest says wins again with its next apply. An object that is there becomes
+what it was, identity aside, and the records of managers stay. One that is gone is made anew, with a new uid, and is
+nobody's until somebody applies it: a set or source that had it takes it back without a conflict, and may prune it then.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -56,8 +57,22 @@ def restore(client: "Client", revision: Revision) -> str:
     if standing(client, revision) is not None:
         changed = client.change(revision.ref, lambda live: restored(old, live))
         return "restored" if changed.is_change else "unchanged"
-    results = tuple(client.apply_planned(client.plan([_document(revision, old)])))
-    return results[0].action if results else "unchanged"
+    from client.apply import NOBODY, Applier
+
+    maker = Applier(client.store, client.keys, NOBODY, wait_gone=client.wait_deleted)
+    (planned,) = maker.plan((_document(revision, old),))
+    return maker.write(planned).action
+
+
+def sources_of(client: "Client", revision: Revision) -> tuple[str, ...]:
+    """Return the sources that keep the object as their repositories have it."""
+    from client.applied import read_claims
+    from client.conflicts import SOURCE_PREFIX
+
+    managers = read_claims(client.store, client.keys, (revision.ref,))[revision.ref].forms
+    return tuple(
+        sorted(each.removeprefix(SOURCE_PREFIX) for each in managers if each.startswith(SOURCE_PREFIX))
+    )
 
 
 def _document(revision: Revision, old: Json) -> Document:

@@ -1,4 +1,4 @@
-"""`berth restore` asks on a terminal before it writes."""
+"""`berth restore` asks on a terminal before it writes, and what it writes belongs to nobody."""
 
 import io
 import sys
@@ -8,11 +8,12 @@ import pytest
 
 from cli.main import run
 from cli.session import Say, Session
+from client.applyset import Verdict
 from client.client import Client
 from client.connect import Settings
 from schemas.keys import ObjectRef
 from tests.cli.past import Archived, deployment
-from tests.client.helpers import World
+from tests.client.helpers import World, docs
 
 WEB = ObjectRef("deployments", "default", "web")
 
@@ -30,10 +31,13 @@ def past(world: World) -> Iterator[Archived]:
 
 
 def restore(past: Archived, revision: int, *more: str) -> int:
+    return command(past, "restore", "deployment/web", "--at-rev", str(revision), *more)
+
+
+def command(past: Archived, *arguments: str) -> int:
     def open_client(settings: Settings, say: Say) -> Client:
         return past.client(say=say)
 
-    arguments = ["restore", "deployment/web", "--at-rev", str(revision), *more]
     return run(
         arguments, environment={}, make_session=lambda found: Session(found, open_client, past.world.clock)
     )
@@ -74,3 +78,40 @@ def test_labels_and_annotations_come_back_and_the_uid_stays(past: Archived) -> N
     metadata = past.world.json_at(past.world.keys.spec(WEB))["metadata"]
     assert (metadata["labels"], metadata["annotations"]) == ({"a": "b"}, {"note": "x"})
     assert metadata["uid"].endswith("900")
+
+
+SET = "set.default.shop"
+
+
+def test_what_was_pruned_comes_back_as_nobodys_and_its_set_takes_it_again_and_prunes_it(
+    past: Archived,
+) -> None:
+    first = past.write(deployment("web", "web:1"), by=SET)
+    past.remove(WEB)
+    assert restore(past, first, "--yes") == 0
+    world, client = past.world, past.client()
+    assert world.keys_under(world.keys.applied_range(WEB)) == []
+    shop = client.apply_set("shop")
+    (again,) = shop.apply(shop.plan(docs(deployment("web", "web:2"))))  # no conflict with who restored it
+    assert again.action == "configured"
+    (removal,) = shop.plan(docs(deployment("other", "web:2"))).removals
+    assert removal.verdict is Verdict.PRUNE
+
+
+def test_a_source_that_keeps_the_object_is_named(past: Archived, capsys: pytest.CaptureFixture[str]) -> None:
+    first = past.write(deployment("web", "web:1"), by="git.shop")
+    past.write(deployment("web", "web:2"), by="git.shop")
+    assert restore(past, first, "--yes") == 0
+    assert "gitsource/shop keeps deployment/web as its repository has it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["history", "blame"])
+def test_sets_and_sources_are_named_as_people_know_them(
+    past: Archived, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    past.write(deployment("web", "web:1"), by=SET)
+    past.write(deployment("web", "web:2"), by="git.shop")
+    assert command(past, verb, "deployment/web") == 0
+    shown = capsys.readouterr().out
+    assert [name in shown for name in ("set default/shop", "gitsource/shop")] == [True, True]
+    assert [name in shown for name in (SET, "git.shop")] == [False, False]

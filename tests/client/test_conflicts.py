@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from client.conflicts import Conflict, Kept, conflicts_of, kept_fields, manager_text
+from client.conflicts import Conflict, Kept, conflicts_of, kept_fields, manager_label, manager_text
 from client.errors import Conflicted
 from client.merge import three_way
 from schemas.keys import task_ref
@@ -121,6 +121,9 @@ def test_leaving_everything_out_takes_nothing_from_others(last: Any, live: Any, 
 def test_managers_have_names_for_people() -> None:
     assert manager_text("set.default.web") == "set web of namespace default"
     assert manager_text("berth") == "berth apply without --set"
+    names = ("set.default.web", "git.shop", "berth", "ci", "set.odd", "by hand")
+    shown = ["set default/web", "gitsource/shop", "berth", "ci", "set.odd", "by hand"]
+    assert list(map(manager_label, names)) == shown
 
 
 # With a store
