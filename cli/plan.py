@@ -1,6 +1,7 @@
 """`berth plan`: the differences, where each task would land, what would wait and why, who would have to go."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ from cli.manifests import Recursive, Vars, read_manifests, telling_lines
 from cli.output import Output, format_data, parse_output
 from cli.packing import packing_lines, parse_budget
 from cli.plan_markdown import markdown
-from cli.repository import Folder, Repo, Rev, read_repository
+from cli.repository import Folder, Repo, Rev, read_repository, refuse_clear_secrets
 from cli.session import note, out, session_of
 from cli.settings import HELP
 from cli.shares import percent, task_text
@@ -70,18 +71,10 @@ def plan(
 
     Nothing is written. Exit code: 0 nothing to do, 1 changes, 2 something can't be placed, 255 an error.
     """
-    form = _form(output)
+    form, session = _form(output), session_of(context)
     search = {"seconds": parse_budget(budget)} if optimal else None
-    session = session_of(context)
+    _check_options(filename or [], repo, rev=rev, path=path, set_name=set_name, out_file=out_file)
     check_set_options(set_name, prune=prune, allow_empty=allow_empty)
-    if set_name and out_file:
-        raise BadOption(
-            "a plan in a file has no set; leave --out away, and apply with: berth apply --set NAME"
-        )
-    if bool(repo) == bool(filename):
-        raise BadOption("give either -f FILE, what to plan, or --repo URL, a git repository")
-    if (rev or path) and not repo:
-        raise BadOption("--rev and --path go with --repo URL")
     read = read_manifests(
         filename or (),
         recursive=recursive,
@@ -90,28 +83,53 @@ def plan(
         may_be_empty=allow_empty,
         more=read_repository(repo, rev, path) if repo else (),
     )
+    if repo:
+        refuse_clear_secrets(read.documents)
     wanted = Intent(set_name, prune, allow_empty, create_namespace)
     with session.client() as client, telling_lines(read.sources):
         found = intended(session, client, read.documents, wanted)
         foreseen, outcome = ask_outcome(client, found.planned, session.now(), found.pruned_views, search)
         if out_file:
-            from client import planfile
+            _keep(client, out_file, found, outcome, create_namespace=create_namespace)
+    _show(form, found, foreseen, outcome)
+    if out_file:
+        note(f"Note: the plan is in {out_file}; do it with: berth apply --plan {out_file}")
+    raise typer.Exit(exit_code(found, outcome))
 
-            cluster = client.cluster()
-            uid = cluster.cluster_uid if cluster is not None else ""
-            planfile.write(out_file, found.planned, uid, outcome, create_namespace=create_namespace)
-    if form is Output.TABLE:
+
+def _check_options(
+    files: Sequence[str], repo: str, *, rev: str, path: str, set_name: str, out_file: str
+) -> None:
+    """Raise BadOption for options that make no sense together."""
+    if set_name and out_file:
+        raise BadOption(
+            "a plan in a file has no set; leave --out away, and apply with: berth apply --set NAME"
+        )
+    if bool(repo) == bool(files):
+        raise BadOption("give either -f FILE, what to plan, or --repo URL, a git repository")
+    if (rev or path) and not repo:
+        raise BadOption("--rev and --path go with --repo URL")
+
+
+def _keep(
+    client: "Client", path: str, found: Intended, outcome: Json | None, *, create_namespace: bool
+) -> None:
+    """Write the plan into a file, for `berth apply --plan`."""
+    from client import planfile
+
+    cluster = client.cluster()
+    uid = cluster.cluster_uid if cluster is not None else ""
+    planfile.write(path, found.planned, uid, outcome, create_namespace=create_namespace)
+
+
+def _show(form: str, found: Intended, foreseen: "Foreseen", outcome: Json | None) -> None:
+    if form == Output.TABLE:
         _print(found, foreseen, outcome)
     elif form == MARKDOWN:
         out(markdown(found, foreseen.expected, outcome, _summary(found, outcome)), end="")
     else:
-        out(
-            format_data({"kind": "Plan", "objects": _objects(found), "outcome": outcome}, Output(form)),
-            end="",
-        )
-    if out_file:
-        note(f"Note: the plan is in {out_file}; do it with: berth apply --plan {out_file}")
-    raise typer.Exit(exit_code(found, outcome))
+        told = {"kind": "Plan", "objects": _objects(found), "outcome": outcome}
+        out(format_data(told, Output(form)), end="")
 
 
 def _form(output: str) -> str:

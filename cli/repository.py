@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +15,9 @@ import typer
 
 from cli.session import note
 from client.errors import BadOption
-from schemas.tree import KUSTOMIZATIONS
+from schemas.errors import InvalidManifest
+from schemas.manifest import Document
+from schemas.tree import clear_secrets, is_kustomization
 
 if TYPE_CHECKING:
     from gitops.mirror import Mirror, Wanted
@@ -41,24 +43,34 @@ def read_repository(url: str, rev: str, folder: str) -> list[tuple[str, bytes]]:
     from gitops.mirror import Mirror
     from gitops.program import Access, Git
 
-    access = Access(_full(url), _own_keys(os.environ))
+    access, within = Access(_full(url), _own_keys(os.environ)), folder.strip("/")
     _check(access.url, rev, folder)
     with tempfile.TemporaryDirectory(prefix="berth-plan-") as home:
         mirror = Mirror(Git(Path(home), threading.Event()), Path(home) / "mirror")
         try:
             commit = _fetch(mirror, access, rev)
-            found = mirror.files(commit, folder.strip("/"))
+            found = mirror.files(commit, within)
             said = mirror.commit(commit)
         except SyncError as error:
             raise BadOption(f"--repo {url}: {error}") from None
-    kustomized = [path for path in found if Path(path).name in KUSTOMIZATIONS]
+    kustomized = [path for path in found if is_kustomization(path, folder=within)]
     if kustomized:
         raise BadOption(
             f"--repo {url}: {kustomized[0]} is for kustomize, which is not run on a commit; "
             "clone the repository, and name the folder with -f"
         )
+    if not found:
+        place = f"folder {within}" if within else "it"
+        raise BadOption(f"--repo {url}: {place} has no manifest in commit {commit[:SHORT]}")
     note(f"commit {commit[:SHORT]} by {said.author}: {said.message}")
     return sorted(found.items())
+
+
+def refuse_clear_secrets(documents: Iterable[Document]) -> None:
+    """Raise InvalidManifest for Secrets in clear, as a GitSource does: who reads the repository reads them."""
+    problems = tuple(clear_secrets(documents))
+    if problems:
+        raise InvalidManifest(problems)
 
 
 def _fetch(mirror: "Mirror", access: "Access", rev: str) -> str:
@@ -71,8 +83,16 @@ def _fetch(mirror: "Mirror", access: "Access", rev: str) -> str:
             return mirror.fetch(access, wanted, mirror.tip(access, wanted))
         except RefMissing:
             if number == len(names):
-                raise
+                raise RefMissing(f"it has no {_named(names)}") from None
     raise AssertionError("there is at least one name to try")
+
+
+def _named(names: "Sequence[Wanted]") -> str:
+    """Return in words what was looked for: `branch or tag 'v1'`."""
+    first, *more = map(str, names)
+    return (
+        f"{first.partition(' ')[0]} or {more[0]}; a commit is named by all its 40 digits" if more else first
+    )
 
 
 def _wanted(rev: str) -> "tuple[Wanted, ...]":

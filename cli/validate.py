@@ -1,5 +1,7 @@
 """`berth validate`: what is wrong with manifests, without a cluster. Exit code 0 for none, 1 for errors."""
 
+from typing import Annotated
+
 import typer
 
 from cli.manifests import Files, Manifests, Recursive, Vars, check_manifests
@@ -16,7 +18,13 @@ def register(app: typer.Typer, name: str) -> None:
 
 
 def validate(
-    context: typer.Context, filename: Files, recursive: Recursive = False, vars_file: Vars = ""
+    context: typer.Context,
+    filename: Files,
+    recursive: Recursive = False,
+    vars_file: Vars = "",
+    sealed: Annotated[
+        bool, typer.Option("--sealed", help="Secrets in clear are errors, as they are in a repository.")
+    ] = False,
 ) -> None:
     """Check manifests without a cluster: syntax, fields, rules, and what they name among each other.
 
@@ -30,19 +38,22 @@ def validate(
     except InvalidManifest as error:  # in the file of variables
         read = Manifests((), (), error.problems)
     verdict = _judge(read)
-    _print("Error", verdict.errors)
-    _print("Warning", verdict.warnings)
-    if verdict.errors:
-        note(f"{_count(len(verdict.errors), 'error')}, {_count(len(verdict.warnings), 'warning')}")
+    errors = (*verdict.errors, *(verdict.in_clear if sealed else ()))
+    warnings = (*verdict.warnings, *(() if sealed else verdict.in_clear))
+    _print("Error", errors)
+    _print("Warning", warnings)
+    if errors:
+        note(f"{_count(len(errors), 'error')}, {_count(len(warnings), 'warning')}")
         raise typer.Exit(1)
-    note(f"{_count(len(read.documents), 'object')} checked, {_count(len(verdict.warnings), 'warning')}")
+    note(f"{_count(len(read.documents), 'object')} checked, {_count(len(warnings), 'warning')}")
 
 
 def _judge(read: Manifests) -> Verdict:
     """Judge all that can be read; what is named and not found may be in what can't."""
     found, sources = judge(read.documents), dict(read.sources)
     errors = (*read.problems, *locate(found.errors, sources))
-    return Verdict(errors, () if read.problems else locate(found.warnings, sources))
+    warnings = () if read.problems else locate(found.warnings, sources)
+    return Verdict(errors, warnings, found.in_clear)
 
 
 def _print(what: str, problems: tuple[Problem, ...]) -> None:

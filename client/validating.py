@@ -25,17 +25,21 @@ MAX_PRIORITY = 1_000_000_000  # the most that a task can ask for
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`errors` keep the manifests from being applied anywhere; `warnings` may be right in some cluster."""
+    """`errors` keep the manifests from being applied anywhere; `warnings` may be right in some cluster.
+
+    `in_clear`: Secrets that are right on a laptop, and refused in a repository.
+    """
 
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    in_clear: tuple[Problem, ...] = ()
 
 
 def validate(documents: Sequence[Document]) -> Verdict:
     """Judge documents that are well-formed each by itself."""
     errors = tuple(_denials(documents))
     told = warnings(missing(documents), "among these files")
-    return Verdict(errors, (*told, *clear_secrets(documents)))
+    return Verdict(errors, told, tuple(clear_secrets(documents)))
 
 
 def _denials(documents: Sequence[Document]) -> Iterator[Problem]:

@@ -19,7 +19,8 @@ def documents_of(source: Source, files: Mapping[str, bytes], variables: bytes | 
     spec = source.spec
     given = read_variables(spec.vars or "", variables) if variables is not None else None
     manifests = {path: content for path, content in files.items() if path != spec.vars}
-    documents = load_tree(manifests, default_namespace=spec.default_namespace, variables=given).documents
+    tree = load_tree(manifests, default_namespace=spec.default_namespace, variables=given, folder=spec.folder)
+    documents = tree.documents
     wrong = tuple(problem for document in documents for problem in _problems(source, document))
     problems = (*wrong, *clear_secrets(documents))
     if problems:

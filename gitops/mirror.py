@@ -129,7 +129,7 @@ class Mirror:
 
     def files(self, commit: str, folder: str) -> dict[str, bytes]:
         """Return path -> content of the manifests in a folder of a commit, and below. Raises BadTree, GitFailed."""
-        entries = manifests(parse_entries(self._listing(commit, folder)))
+        entries = manifests(parse_entries(self._listing(commit, folder)), folder)
         output = self._contents(entries)
         return parse_contents(entries, output)
 

@@ -5,10 +5,9 @@ git ls-tree -r -z -l  ->  entries, checked by these pure functions  ->  git cat-
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from gitops.errors import BadTree
-from schemas.tree import KUSTOMIZATIONS, is_manifest
+from schemas.tree import is_kustomization, is_manifest
 
 MAX_LISTING_BYTES = 2**22  # some 40,000 names; a tree may name itself a million times
 MAX_FILES = 2000
@@ -42,12 +41,12 @@ def parse_entries(listing: bytes) -> Iterator[Entry]:
         yield Entry(mode, id_, int(size) if size.isdigit() else 0, path)
 
 
-def manifests(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """Return the entries that are manifests, in the order of their paths. Raises BadTree for what is refused."""
+def manifests(entries: Iterable[Entry], folder: str) -> tuple[Entry, ...]:
+    """Return the entries below `folder` that are manifests, by their paths. Raises BadTree for what is refused."""
     found: list[Entry] = []
     for entry in entries:
         _check_place(entry)
-        if is_manifest(entry.path) or PurePosixPath(entry.path).name in KUSTOMIZATIONS:
+        if is_manifest(entry.path, folder=folder) or is_kustomization(entry.path, folder=folder):
             found.append(entry)
     _check_amount(found)
     return tuple(sorted(found, key=lambda each: each.path))

@@ -27,25 +27,43 @@ class Tree:
     problems: tuple[Problem, ...] = ()
 
 
-def is_manifest(name: str) -> bool:
-    """Say whether a file of a folder is read, by its name or path; what is hidden is not, such as `.github/x.yaml`."""
-    is_hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
-    return name.endswith(SUFFIXES) and not name.endswith(JSON_SCHEMA) and not is_hidden
+def is_manifest(name: str, *, folder: str = "") -> bool:
+    """Say whether a file is read, by its name or path; what is hidden is not, such as `.github/x.yaml`.
+
+    folder: the one that was asked for. It may be hidden itself, as who names it means it.
+    """
+    return name.endswith(SUFFIXES) and not name.endswith(JSON_SCHEMA) and not _is_hidden(name, folder)
+
+
+def is_kustomization(name: str, *, folder: str = "") -> bool:
+    """Say whether a file is one that kustomize begins with; `name` and `folder` as for `is_manifest`."""
+    return PurePosixPath(name).name in KUSTOMIZATIONS and not _is_hidden(name, folder)
+
+
+def _is_hidden(name: str, folder: str) -> bool:
+    below = name.removeprefix(f"{folder}/") if folder else name
+    return any(part.startswith(".") for part in PurePosixPath(below).parts)
 
 
 def load_tree(
-    files: Mapping[str, bytes], *, default_namespace: str, variables: Variables | None = None
+    files: Mapping[str, bytes],
+    *,
+    default_namespace: str,
+    variables: Variables | None = None,
+    folder: str = "",
 ) -> Tree:
-    """Return the documents of all manifests among `files` (path -> content).
+    """Return the documents of all manifests among `files` (path -> content). folder: as for `is_manifest`.
 
     Raises InvalidManifest with every problem found, and for a folder that kustomize has to build first.
     """
-    kustomized = [path for path in files if PurePosixPath(path).name in KUSTOMIZATIONS]
+    kustomized = [path for path in files if is_kustomization(path, folder=folder)]
     if kustomized:
-        message = "is for kustomize: its folder must be built by that program before it can be read"
+        message = (
+            "is for kustomize, which is not run on a repository; commit what berth render -f FOLDER prints"
+        )
         raise InvalidManifest(tuple(Problem(path, "", "", message) for path in sorted(kustomized)))
     return load_sources(
-        [(path, files[path]) for path in sorted(files) if is_manifest(path)],
+        [(path, files[path]) for path in sorted(files) if is_manifest(path, folder=folder)],
         default_namespace=default_namespace,
         variables=variables,
     )

@@ -248,7 +248,11 @@ def test_secret_is_sealed_for_a_repository_and_applied_from_it(
     world.put(KEYS.cluster, {"kind": "Cluster", "clusterUid": "c", "publicKey": pair.public})
     secret = make_object("Secret", "login") | {"stringData": {"password": "hunter2hunter2"}}
     clear = write_yaml(tmp_path / "clear.yaml", secret, make_task("a"))
-    assert "holds values in clear" in berth("validate", "-f", clear).out
+    allowed, refused = berth("validate", "-f", clear), berth("validate", "-f", clear, "--sealed")
+    assert (allowed.code, refused.code) == (0, 1)
+    assert "Warning: " in allowed.out
+    assert "holds values in clear" in allowed.out
+    assert refused.out == allowed.out.replace("Warning: ", "Error: ")
     sealed = berth("secret", "seal", "-f", clear)
     assert sealed.code == 0, sealed
     assert "hunter2" not in sealed.out
@@ -295,7 +299,11 @@ def test_plan_reads_a_repository_without_checking_it_out(berth: Shell, world: Wo
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--repo", "REPO", "--rev", "nope"), "has no tag 'nope'"),
+        (("--repo", "REPO", "--rev", "nope"), "it has no branch or tag 'nope'; a commit is named by all"),
+        (("--repo", "REPO", "--rev", "0" * 40), f"it has no commit {'0' * 40}"),
+        (("--repo", "REPO", "--path", "notes"), "folder notes has no manifest in commit"),
+        (("--repo", "REPO", "--path", "clear"), "clear/s.yaml:1: secret/s: holds values in clear"),
+        (("--repo", "REPO", "--path", "over"), "over/kustomization.yaml is for kustomize"),
         (("--repo", "REPO", "--rev", "--upload-pack=x"), "--rev: "),
         (("--repo", "REPO", "--path", "../x"), "--path: "),
         (("--repo", "REPO", "--path", "nope"), "'nope' is not there"),
@@ -309,7 +317,15 @@ def test_repository_that_can_not_be_read_is_told(
     berth: Shell, tmp_path: Path, options: tuple[str, ...], told: str
 ) -> None:
     repository = Repository(tmp_path / "git")
-    repository.commit({"q.yaml": yaml.safe_dump(make_object("Queue", "one"))})
+    secret = make_object("Secret", "s") | {"stringData": {"password": "hunter2"}}
+    repository.commit(
+        {
+            "q.yaml": yaml.safe_dump(make_object("Queue", "one")),
+            "notes/README.md": "nothing to apply",
+            "clear/s.yaml": yaml.safe_dump(secret),
+            "over/kustomization.yaml": "resources: []",
+        }
+    )
     answer = berth("plan", *(str(repository.bare) if each == "REPO" else each for each in options))
     assert (answer.code, answer.out) == (255, "")
     assert told in answer.err

@@ -48,6 +48,15 @@ def test_manifests_of_a_folder_are_read_as_they_were_committed(
     assert set(files(reader, repository)) == {"a/x.yaml", "a/b/y.yml", "a/z.json", "c.yaml"}
 
 
+def test_what_is_hidden_is_passed_over_below_the_folder_that_is_asked_for(
+    reader: Reader, repository: Repository
+) -> None:
+    inside = {"x.yaml": "x", ".github/y.yaml": "y", ".github/kustomization.yaml": "z", ".hidden.yaml": "h"}
+    repository.commit({f".deploy/prod/{name}": content for name, content in inside.items()})
+    assert files(reader, repository) == {}
+    assert set(files(reader, repository, ".deploy/prod")) == {".deploy/prod/x.yaml"}
+
+
 def test_a_commit_tells_who_made_it_and_why(reader: Reader, repository: Repository) -> None:
     id_ = repository.commit({"x.yaml": "x"}, "first line\x1b[31m\n\nand more")
     commit = reader.mirror.commit(reader.fetch(repository.url, MAIN))

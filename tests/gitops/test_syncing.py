@@ -84,6 +84,13 @@ def test_a_repository_that_is_mended_is_found(world: Sync, repository: Repositor
     assert world.objects() == ["spec/default/configmaps/a"]
 
 
+def test_a_folder_that_is_hidden_is_read_where_it_is_named(world: Sync, repository: Repository) -> None:
+    world.source("app", repository, path=".deploy")
+    repository.commit({".deploy/a.yaml": config("a"), ".deploy/.skipped.yaml": config("b"), "c.yaml": "c"})
+    world.settle()
+    assert world.objects() == ["spec/default/configmaps/a"]
+
+
 # Bad input
 
 
