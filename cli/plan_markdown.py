@@ -1,7 +1,8 @@
 """A plan as Markdown: a comment for a pull request. Pure.
 
-What is planned comes from a branch that anybody may have written, so nothing of it is taken as markup: names stand in
-code spans, text in fences that are longer than any run of backticks in it.
+What is planned comes from a branch that anybody may have written, so nothing of it is taken as markup: what is short
+stands in code spans, differences in fences that are longer than any run of backticks in them. Escaping would not do, as
+hosts make links of names of people, numbers and addresses after the markup.
 """
 
 import re
@@ -57,7 +58,7 @@ def _objects(
 def _conflicts(found: "Intended") -> Iterator[tuple[str, ...]]:
     for each in found.planned:
         for one in each.conflicts:
-            yield code(_name(each.document.ref)), plain(str(one))
+            yield code(_name(each.document.ref)), code(str(one))
 
 
 def _tasks(of: str, expected: "Expected | None", outcome: Json | None) -> str:
@@ -71,7 +72,7 @@ def _tasks(of: str, expected: "Expected | None", outcome: Json | None) -> str:
 def _waiting(outcome: Json | None) -> Iterator[tuple[str, ...]]:
     waits = Counter((one["of"], one["reason"]) for one in (outcome or {}).get("waiting", ()))
     for (of, reason), count in sorted(waits.items()):
-        yield code(of), str(count), plain(reason)
+        yield code(of), str(count), code(reason)
 
 
 def _victims(outcome: Json | None) -> Iterator[tuple[str, ...]]:
@@ -133,11 +134,6 @@ def code(text: str) -> str:
     ticks = "`" * (_longest_run(text) + 1)
     padding = " " if "`" in text else ""
     return f"{ticks}{padding}{_one_line(text)}{padding}{ticks}"
-
-
-def plain(text: str) -> str:
-    """Return text that means itself in a table's cell."""
-    return re.sub(r"([\\`*_\[\]<>#!~&@])", r"\\\1", _one_line(text))
 
 
 def fence(text: str) -> str:

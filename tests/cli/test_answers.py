@@ -1,12 +1,13 @@
 """why, shares, plan, drain --plan on the command line: here no leader answers, so that berth computes from etcd."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.plan_markdown import code, plain
+from cli.plan_markdown import code
 from schemas.keys import task_ref
 from schemas.task import template_hash
 from tests.cli.helpers import Shell, write_yaml
@@ -302,5 +303,16 @@ def test_code_spans_hold_whatever_is_in_them(text: str, shown: str) -> None:
     assert code(text) == shown
 
 
-def test_plain_text_of_others_is_no_markup() -> None:
-    assert plain("*x* [a](b) <b>") == r"\*x\* \[a\](b) \<b\>"
+def test_what_others_wrote_calls_nobody_in_reasons_and_conflicts(
+    berth: Shell, nodes: World, tmp_path: Path
+) -> None:
+    first = {**make_object("ConfigMap", "c"), "data": {"a": "@ada"}}
+    berth("apply", "-f", write_yaml(tmp_path / "c.yaml", first), "--set", "shop")
+    second = {**make_object("ConfigMap", "c"), "data": {"a": "@eve #1"}}
+    waiting = task("big", "9", nodeSelector={"zone": "eve"})
+    result = berth("plan", "-f", write_yaml(tmp_path / "m.yaml", second, waiting), "-o", "markdown")
+    rows = [line for line in result.lines if line.startswith("| ") and ("@" in line or "nodes fit" in line)]
+    assert len(rows) == 2
+    for row in rows:
+        assert "@" not in re.sub(r"`[^`]*`", "", row)
+        assert "nodes fit" not in re.sub(r"`[^`]*`", "", row)
