@@ -5,6 +5,7 @@
 Nothing is written before all of a commit is checked. The store carries the leader's fence.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,8 @@ from schemas.manifest import Document
 from schemas.meta import CLUSTER_NAMESPACE
 from store import codec
 from store.api import Delete, Store, Txn
+
+log = logging.getLogger(__name__)
 
 MAX_FIELDS = 10  # of one object in a status
 
@@ -72,8 +75,11 @@ class Applying:
         for key in left:
             self._store.txn(Txn((), (Delete(key),)))
         if source.spec.prune:
-            for _ in desk.own.remove(desk.own.judge_all(gone)):
-                pass
+            for done in desk.own.remove(desk.own.judge_all(gone)):
+                log.info(
+                    "object left source source=%s object=%s outcome=%s reason=%s",
+                    source.name, _place(done.ref), done.verdict.value, done.why,
+                )  # fmt: skip
         return self.look(source, commit, documents)
 
     def look(self, source: Source, commit: str, documents: tuple[Document, ...]) -> Live:

@@ -16,7 +16,7 @@ from gitops.credentials import access, read_secret
 from gitops.errors import SyncError
 from gitops.facts import Failure, Source, Tip
 from gitops.mirror import Mirror, Wanted
-from gitops.program import Git
+from gitops.program import Git, clean
 from schemas.errors import InvalidManifest, SchemaError
 from schemas.keys import Keys
 from schemas.manifest import Document
@@ -107,20 +107,24 @@ class Worker:
 
 
 def failure_of(error: Exception, commit: str) -> Failure:
-    """Return what to tell of an error; one that nobody foresaw is logged with all that is known."""
+    """Return what to tell of an error, in one line; one that nobody foresaw is logged with all that is known."""
+    reason, message = _told(error)
+    return Failure(reason, clean(message), commit)
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    """Return a reason in a word, and the message."""
     match error:
         case InvalidManifest():
-            return Failure("BadManifests", f"nothing of it was applied: {told(error.problems)}", commit)
+            return "BadManifests", f"nothing of it was applied: {told(error.problems)}"
         case SyncError():
-            return Failure(error.reason, str(error), commit)
+            return error.reason, str(error)
         case ClientError() | SchemaError():
-            return Failure("Refused", str(error), commit)
+            return "Refused", str(error)
         case StoreError():
-            return Failure("StoreFailed", f"etcd: {error}", commit)
+            return "StoreFailed", f"etcd: {error}"
         case OSError():
-            return Failure("HostFailed", f"on the host of the leading controller: {error}", commit)
+            return "HostFailed", f"on the host of the leading controller: {error}"
         case _:
             log.exception("sync failed", exc_info=error)
-            return Failure(
-                "Bug", f"{type(error).__name__}; the log of the leading controller says more", commit
-            )
+            return "Bug", f"{type(error).__name__}; the log of the leading controller says more"

@@ -23,7 +23,11 @@ class InvalidName(SchemaError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in one document: where (file:line, object, field path) and what."""
+    """One thing wrong in one document: where (file:line, object, field path) and what.
+
+    As text it is one line without control characters, as documents may be a stranger's, and terminals, logs and
+    pipelines obey what they are shown.
+    """
 
     source: str
     subject: str
@@ -32,7 +36,14 @@ class Problem:
 
     def __str__(self) -> str:
         parts = [part for part in (self.source, self.subject, self.field) if part]
-        return ": ".join([*parts, self.message])
+        return visible(": ".join([*parts, self.message]))
+
+
+def visible(text: str) -> str:
+    """Return text with what is not printable escaped, as in `a\\nb`."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 class InvalidManifest(SchemaError):

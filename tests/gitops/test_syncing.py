@@ -102,6 +102,10 @@ BROKEN = {
         yaml.safe_dump(make_object("Queue", "q", weight=1)),
     ),
     "another namespace": ("may not write into namespace team", config("b", "team")),
+    "what a terminal would obey": (
+        r"b.yaml:1: configmap/b: d\x1b[2Jta\nINFO forged: unknown field",
+        config("b") + '"d\\e[2Jta\\nINFO forged": {}\n',
+    ),
     "a secret in clear": (
         "berth secret seal",
         yaml.safe_dump({**make_object("Secret", "s"), "stringData": {"password": "hunter2"}}),

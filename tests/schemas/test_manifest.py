@@ -217,3 +217,8 @@ places = st.sampled_from(["metadata", "spec", "kind", "apiVersion", "spec__conta
 @given(place=places, value=json_values)
 def test_any_value_at_any_place_is_a_document_or_a_problem(place: str, value: Any) -> None:
     assert isinstance(outcome(task(**{place: value})), tuple)
+
+
+@given(words=st.lists(st.text(), min_size=4, max_size=4))
+def test_a_problem_is_told_in_one_line_that_no_terminal_obeys(words: list[str]) -> None:
+    assert str(Problem(*words)).isprintable()
