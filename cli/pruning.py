@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cli.session import note, out
 from client.conflicts import PLAIN
 from client.errors import Refused
+from schemas.meta import CLUSTER_NAMESPACE, DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:
     from client.applyset import ApplySet, Removal, SetPlan
@@ -83,17 +84,19 @@ def _print(removal: "Removal", suffix: str) -> None:
 
 
 def _hint(removal: "Removal") -> str:
-    """Say how an object that was only applied without a set can become the set's."""
+    """Say how to delete an object that was applied without a set, too."""
     from client.applyset import Verdict
 
     plain = removal.verdict is Verdict.RELEASE and PLAIN in removal.claims.forms
-    return f"; to have it deleted: berth delete {removal.ref}" if plain else ""
+    ref = removal.ref
+    where = "" if ref.namespace in (CLUSTER_NAMESPACE, DEFAULT_NAMESPACE) else f" -n {ref.namespace}"
+    return f"; to have it deleted: berth delete {ref}{where}" if plain else ""
 
 
 def place(removal: "Removal") -> str:
     """Return which object is meant, with its namespace."""
     ref = removal.ref
-    return str(ref) if ref.namespace.startswith("_") else f"{ref} in namespace {ref.namespace}"
+    return str(ref) if ref.namespace == CLUSTER_NAMESPACE else f"{ref} in namespace {ref.namespace}"
 
 
 def _count(removals: Iterable["Removal"]) -> str:

@@ -18,6 +18,7 @@ from sealing.keys import create_key_pair
 from tests.gitops.repositories import Repository
 from tests.gitops.server import smart
 from tests.support.cluster import Cluster, Json, web_task
+from tests.support.ports import free_port
 from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.etcd, pytest.mark.docker]
@@ -50,9 +51,10 @@ class Site:
         self.repository = Repository(folder / "git")
         self.key = folder / "secrets.key"
         create_key_pair(self.key)
-        for name in ("one", "two"):
+        self.hooks = {name: f"127.0.0.1:{free_port()}" for name in ("one", "two")}
+        for name, address in self.hooks.items():
             options = ("--secret-key", str(self.key), "--state-dir", str(folder / name))
-            cluster.start_controller(name, *options)
+            cluster.start_controller(name, *options, "--webhook-listen", address)
         cluster.start_agent()
         cluster.wait_ready()
 
@@ -80,10 +82,11 @@ class Site:
         return LeaderInfo.parse_stored(json.loads(min(kvs, key=lambda kv: kv.create_revision).value))
 
     def call(self, name: str, secret: str) -> int:
-        """Call as the server of a repository does, at whichever controller; return the HTTP status."""
+        """Call as the server of a repository does, at a controller that does not lead; return the HTTP status."""
         body = b'{"ref": "refs/heads/main"}'
         signature = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-        address = f"{self.leader().api_address}/v1/webhook/{name}"
+        (standby,) = self.hooks.keys() - {self.leader().identity}
+        address = f"http://{self.hooks[standby]}/v1/webhook/{name}"
         request = urllib.request.Request(address, body, {"X-Hub-Signature-256": signature}, method="POST")
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
