@@ -75,9 +75,10 @@ class ControllerOptions:
     packing_budget_s: float = 5.0
 
     @property
-    def addresses(self) -> tuple[str, ...]:
-        """Where it listens: the read API's comes first."""
-        return (self.listen, *((self.hook_listen,) if self.hook_listen else ()))
+    def addresses(self) -> tuple[tuple[str, str], ...]:
+        """Option -> where it listens, as pairs: the read API's comes first."""
+        hooks = (("--webhook-listen", self.hook_listen),) if self.hook_listen else ()
+        return (("--listen", self.listen), *hooks)
 
 
 def run_controller(options: ControllerOptions, beside: Beside | None = None) -> int:
@@ -95,7 +96,9 @@ def run_controller(options: ControllerOptions, beside: Beside | None = None) -> 
     with ExitStack() as closing, _signals(stopping):
         try:
             options.tls.check()
-            listeners = [closing.enter_context(bind_socket(each)) for each in options.addresses]
+            listeners = [
+                closing.enter_context(bind_socket(address, option)) for option, address in options.addresses
+            ]
         except CannotServe as error:
             return _fail(str(error))
         current: list[Controller] = []

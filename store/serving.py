@@ -59,9 +59,14 @@ class ServerTls:
 PLAIN = ServerTls()
 
 
-def bind_socket(listen: str) -> socket.socket:
-    """Return a socket that listens on `host:port`; port 0 takes a free one. Raises CannotServe."""
+def bind_socket(listen: str, option: str = "--listen") -> socket.socket:
+    """Return a socket that listens on `host:port`; port 0 takes a free one. option: which named it, for the message.
+
+    Raises CannotServe.
+    """
     host, _, port = listen.rpartition(":")
+    if not port.isdecimal():
+        raise CannotServe(f"{option} {listen!r} has no port; write it as HOST:PORT, such as 127.0.0.1:7602")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -70,7 +75,7 @@ def bind_socket(listen: str) -> socket.socket:
         listener.listen(BACKLOG)  # who comes before the server has started waits
     except (OSError, ValueError, OverflowError) as error:
         listener.close()
-        raise CannotServe(f"can't listen on {listen}: {error}; choose another with --listen") from None
+        raise CannotServe(f"can't listen on {listen}: {error}; choose another with {option}") from None
     return listener
 
 

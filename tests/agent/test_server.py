@@ -170,6 +170,19 @@ def test_certificates_that_cant_be_used_are_told(tmp_path: Path) -> None:
     ServerTls().check()
 
 
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("nonsense", "--webhook-listen 'nonsense' has no port; write it as HOST:PORT"),
+        ("127.0.0.1:99999", "choose another with --webhook-listen"),
+        ("192.0.2.1:80", "can't listen on 192.0.2.1:80: .*; choose another with --webhook-listen"),
+    ],
+)
+def test_address_that_can_not_be_had_is_told_with_its_option(address: str, told: str) -> None:
+    with pytest.raises(CannotServe, match=told):
+        bind_socket(address, "--webhook-listen")
+
+
 def test_server_with_tls_says_https_and_wants_a_client_certificate(tmp_path: Path) -> None:
     made = Tls.create(tmp_path)
     files = ServerTls(str(tmp_path / "server.crt"), str(tmp_path / "server.key"), str(made.ca_file))
