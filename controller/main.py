@@ -51,8 +51,7 @@ class ControllerOptions:
     secret_key: file of the private key that opens Secrets; None: tasks that need one wait.
     finished: when tasks of nobody's that have ended are removed.
     history_file: where changes of spec are taken down, None: nowhere; history_bytes: how large it may get.
-    finished: when tasks of nobody's that have ended are removed. packing_budget_s: how long tasks with `placement:
-    optimal` wait for the optimiser; 0: it is not asked.
+    packing_budget_s: how long tasks with `placement: optimal` wait for the optimiser; 0: it is not asked.
     """
 
     etcd: tuple[str, ...]
