@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-MAX_DIFF_CHARS = 40_000  # of one plan; a comment on GitHub takes 65,536 characters, and the tables need room
+MAX_CHARACTERS = 60_000  # of all; a comment on GitHub takes 65,536
+MAX_ROWS = 50  # of a table; more are counted
+MAX_CELL = 300  # characters
 
 
 def markdown(found: "Intended", expected: "Sequence[Expected]", outcome: Json | None, summary: str) -> str:
-    """Return the whole comment. summary: the plan in a sentence, as below the table form."""
+    """Return the whole comment, short enough to be one. summary: the plan in a sentence, as below the table form."""
     parts = [
         f"### {_verdict(found, outcome)}",
         summary,
@@ -36,7 +38,21 @@ def markdown(found: "Intended", expected: "Sequence[Expected]", outcome: Json | 
         *_titled("Shares", _table(("Queue", "Now", "Then"), _shares(outcome))),
         *_differences(found),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(_fitting([part for part in parts if part])) + "\n"
+
+
+def _fitting(parts: Sequence[str]) -> Iterator[str]:
+    """Yield, in order, the parts for which there is room, and how many others there are."""
+    left, missing = MAX_CHARACTERS, 0
+    for part in parts:
+        if len(part) + 2 > left:
+            missing += 1
+            continue
+        left -= len(part) + 2
+        yield part
+    if missing:
+        what = "1 part of the plan is" if missing == 1 else f"{missing} parts of the plan are"
+        yield f"{what} too long to show here; see all of it with: `berth plan` and the same options"
 
 
 def _verdict(found: "Intended", outcome: Json | None) -> str:
@@ -92,17 +108,13 @@ def _shares(outcome: Json | None) -> Iterator[tuple[str, ...]]:
 
 
 def _differences(found: "Intended") -> Iterator[str]:
-    """Each object's difference, folded; what is too long for one comment is only named."""
+    """Each object's difference, folded."""
     texts = [(each.document.ref, unified_diff(each)) for each in found.planned]
     texts += [
         (each.ref, removal_diff(each.ref, each.view.raw)) for each in found.pruned if each.view is not None
     ]
-    left = MAX_DIFF_CHARS
     for ref, text in texts:
-        left -= len(text)
-        if text and left < 0:
-            yield f"{code(_name(ref))}: the difference is too long to show; see `berth diff -f`."
-        elif text:
+        if text:
             name = _escaped(_name(ref))
             yield f"<details><summary><code>{name}</code></summary>\n\n{fence(text)}\n\n</details>"
 
@@ -126,11 +138,14 @@ def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str
     lines = [f"| {' | '.join(row)} |" for row in rows]
     if not lines:
         return []
+    if len(lines) > MAX_ROWS:
+        lines[MAX_ROWS:] = [f"| and {len(lines) - MAX_ROWS} more |{' |' * (len(header) - 1)}"]
     return ["\n".join([f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}", *lines])]
 
 
 def code(text: str) -> str:
-    """Return text as a code span in a table's cell."""
+    """Return text as a code span in a table's cell, its beginning where it is long."""
+    text = text if len(text) <= MAX_CELL else f"{text[: MAX_CELL - 3]}..."
     ticks = "`" * (_longest_run(text) + 1)
     padding = " " if "`" in text else ""
     return f"{ticks}{padding}{_one_line(text)}{padding}{ticks}"

@@ -316,3 +316,15 @@ def test_what_others_wrote_calls_nobody_in_reasons_and_conflicts(
     for row in rows:
         assert "@" not in re.sub(r"`[^`]*`", "", row)
         assert "nodes fit" not in re.sub(r"`[^`]*`", "", row)
+
+
+def test_a_plan_of_very_much_is_still_short_enough_for_a_comment(
+    berth: Shell, nodes: World, tmp_path: Path
+) -> None:
+    many = [{**make_object("ConfigMap", f"c{number}"), "data": {"a": "b" * 900}} for number in range(120)]
+    result = berth("plan", "-f", write_yaml(tmp_path / "m.yaml", *many), "-o", "markdown")
+    assert result.code == 1
+    assert 50_000 < len(result.out) <= 65_536
+    assert "| and 70 more | | |" in result.lines
+    assert re.search(r"^\d+ parts of the plan are too long to show here; see all", result.out, re.MULTILINE)
+    assert result.out.count("<details>") == result.out.count("</details>") > 10
