@@ -139,7 +139,9 @@ class Mirror:
         entries = tuple(entry for entry in parse_entries(line) if entry.path == path)
         check_entries(entries)
         if not entries or entries[0].mode == FOLDER:
-            raise BadTree(f"{path} is not there as a file in commit {commit[:12]}")
+            raise BadTree(
+                f"{path} is not there as a file in commit {commit[:12]}; name it from the top of the repository"
+            )
         return parse_contents(entries, self._contents(entries))[path]
 
     def _listing(self, commit: str, folder: str) -> bytes:

@@ -205,7 +205,7 @@ FIELD_DOCS: dict[str, dict[str, str]] = {
         "tag": "Tag to follow.",
         "commit": "Stay at this commit, as written by berth sync rollback; whole id.",
         "path": "Folder of the repository with the manifests, and folders below it; default: all.",
-        "vars": "File of the repository with values for ${NAME} in manifests; see: berth render --help.",
+        "vars": "File with values for ${NAME} in manifests: its path from the top of the repository.",
         "interval": "How often the repository is asked, and objects are compared; at least 5s.",
         "prune": "Delete objects of the source that are not in the repository any more.",
         "selfHeal": "Put right what others changed; otherwise it is only told.",
