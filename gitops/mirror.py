@@ -36,6 +36,10 @@ _BROKEN = (
     "corrupt",
     "did not receive expected object",
     "unable to read",
+    "does not match index",
+    "not a tree object",
+    "Not a valid object name",
+    ".lock': File exists",  # left by a git that was killed; nobody else writes here
 )
 
 
@@ -80,12 +84,7 @@ class Mirror:
         """Have `commit` here, or what is in its place by now; return its id. Raises GitFailed, RefMissing."""
         self._prepare()
         if not self._has(commit):
-            try:
-                self._fetch(access, wanted)
-            except GitFailed as error:
-                if any(words in str(error) for words in _BROKEN):
-                    self.forget()  # the next try begins with an empty one
-                raise
+            self._fetch(access, wanted)
         name = wanted.commit or (commit if self._has(commit) else HELD)
         code, output = self._run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", fine=(0, 1, 128))
         if code:
@@ -108,7 +107,8 @@ class Mirror:
                 )  # fmt: skip
                 return
             except GitFailed as error:
-                if number == len(tries) or not _may_give_otherwise(str(error)):
+                is_refused = _may_give_otherwise(str(error)) and self._folder.exists()
+                if number == len(tries) or not is_refused:
                     raise
 
     def _unshallow(self) -> tuple[str, ...]:
@@ -187,14 +187,19 @@ class Mirror:
         fine: tuple[int, ...] = (0,),
     ) -> tuple[int, bytes]:
         place = f"--git-dir={self._folder}"
-        return self._git.run(
-            (place, *arguments),
-            access=access,
-            max_bytes=max_bytes,
-            feed=feed,
-            fine=fine,
-            grows=self._folder if access is not None else None,
-        )
+        try:
+            return self._git.run(
+                (place, *arguments),
+                access=access,
+                max_bytes=max_bytes,
+                feed=feed,
+                fine=fine,
+                grows=self._folder if access is not None else None,
+            )
+        except GitFailed as error:
+            if any(words in str(error) for words in _BROKEN):
+                self.forget()  # the next fetch begins with an empty one
+            raise
 
     def _prepare(self) -> None:
         packs = list((self._folder / "objects" / "pack").glob("*.pack"))

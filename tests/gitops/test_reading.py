@@ -137,6 +137,30 @@ def test_a_damaged_mirror_is_made_anew(reader: Reader, repository: Repository) -
     assert reader.fetch(repository.url, MAIN) == id_
 
 
+def test_a_lock_that_a_killed_git_left_does_not_last(reader: Reader, repository: Repository) -> None:
+    repository.commit({"x.yaml": "1"})
+    reader.fetch(repository.url, MAIN)
+    (reader.home.parent / "mirror.git" / "shallow.lock").touch()
+    new = repository.commit({"x.yaml": "2"})
+    with pytest.raises(GitFailed, match="File exists"):
+        reader.fetch(repository.url, MAIN)
+    assert reader.fetch(repository.url, MAIN) == new
+
+
+def test_damage_that_is_found_when_a_commit_is_read_does_not_last(
+    reader: Reader, repository: Repository
+) -> None:
+    repository.commit({"x.yaml": "1" * 1000})
+    id_ = reader.fetch(repository.url, MAIN)
+    (pack,) = (reader.home.parent / "mirror.git" / "objects" / "pack").glob("*.pack")
+    pack.chmod(0o600)
+    pack.write_bytes(pack.read_bytes()[:12] + b"\0" * (pack.stat().st_size - 12))
+    with pytest.raises(GitFailed):
+        reader.mirror.files(id_, "")
+    assert reader.fetch(repository.url, MAIN) == id_
+    assert reader.mirror.files(id_, "") == {"x.yaml": b"1" * 1000}
+
+
 # Hostile content
 
 
