@@ -41,13 +41,14 @@ def guided(docker_host: str, busybox: None, tmp_path_factory: pytest.TempPathFac
     with Cluster(folder, docker_host) as cluster:
         key = folder / "secrets.key"
         assert cluster.berth("secret", "keygen", str(key)).code == 0
-        cluster.start_controller("controller", "--secret-key", str(key))
+        kept = ("--history-file", str(folder / "history.db"))
+        cluster.start_controller("controller", "--secret-key", str(key), *kept)
         for each, name in names.items():
             cluster.start_agent(each, node=name)
         cluster.wait_ready()
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("BERTH_", "XDG_"))}
-        yield Guided(cluster, names, {**kept, **cluster.environment, "HOME": str(folder), "PATH": path})
+        own = {key: value for key, value in os.environ.items() if not key.startswith(("BERTH_", "XDG_"))}
+        yield Guided(cluster, names, {**own, **cluster.environment, "HOME": str(folder), "PATH": path})
 
 
 QUICK = ("configuration", "deployment", "job")  # the others take longer; what they show has tests of its own
