@@ -145,6 +145,7 @@ def _progress(view: ObjectView, status: GitSourceStatus, now: float) -> list[tup
         ("Objects", _object_rows(status)),
         ("Drift", _drift_rows(status)),
         ("Orphaned", tuple(status.orphaned) or NONE),
+        *([("Released", tuple(status.released))] if status.released else []),
         ("History", _history_rows(status, now)),
         ("Conditions", condition_rows(status.conditions)),
     ]
@@ -228,6 +229,8 @@ def status_lines(view: ObjectView, now: float) -> Iterator[str]:
         yield f"  differs: {drift.namespace + '/' if drift.namespace else ''}{drift.object}: {fields}"
     for orphan in status.orphaned[:MAX_FOLLOWED]:
         yield f"  orphaned: {orphan} is not in the repository any more"
+    for released in status.released[:MAX_FOLLOWED]:
+        yield f"  released: {released} left the repository, and stays, as somebody else has applied it, too"
 
 
 def _named(each: SourceObject) -> str:

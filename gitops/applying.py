@@ -7,7 +7,7 @@ Nothing is written before all of a commit is checked. The store carries the lead
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from client.apply import Applier, missing_namespaces
 from client.applyset import ApplySet, Removal, Verdict
@@ -74,13 +74,15 @@ class Applying:
             pass
         for key in left:
             self._store.txn(Txn((), (Delete(key),)))
+        released: list[str] = []
         if source.spec.prune:
             for done in desk.own.remove(desk.own.judge_all(gone)):
+                released += [_place(done.ref)] if done.verdict is Verdict.RELEASE else []
                 log.info(
                     "object left source source=%s object=%s outcome=%s reason=%s",
                     source.name, _place(done.ref), done.verdict.value, done.why,
                 )  # fmt: skip
-        return self.look(source, commit, documents)
+        return replace(self.look(source, commit, documents), released=tuple(released[:MAX_ORPHANS]))
 
     def look(self, source: Source, commit: str, documents: tuple[Document, ...]) -> Live:
         """Return how the objects of a commit are; nothing is written. Raises as `apply`."""

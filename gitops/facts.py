@@ -51,7 +51,10 @@ class Tip:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """How the objects of a commit are in the cluster, all of one look. Counts go on where lists end."""
+    """How the objects of a commit are in the cluster, all of one look. Counts go on where lists end.
+
+    released: what left the repository when the commit was applied, and stays as it is somebody else's, too.
+    """
 
     commit: str
     generation: int  # of the source
@@ -61,6 +64,7 @@ class Live:
     drift_count: int = 0
     orphaned: tuple[str, ...] = ()
     orphaned_count: int = 0
+    released: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

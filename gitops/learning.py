@@ -26,6 +26,7 @@ def learn(known: Known, source: Source, outcome: Outcome, now: float) -> Known:
             done = replace(known, just_applied=commit, live=live, looked_at=now, applied_at=now)
             return _cleared(done, (Fetch, Apply, Look))
         case Looked(live):
+            live = replace(live, released=known.live.released if known.live is not None else ())
             heals = source.spec.self_heal and live.drift_count > 0
             return _cleared(
                 replace(known, live=live, looked_at=now), (Fetch, Look) if heals else (Fetch, Apply, Look)

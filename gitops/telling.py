@@ -40,7 +40,7 @@ def _with_applied(source: Source, status: GitSourceStatus, known: Known, now: fl
     if status.synced is None or status.synced.commit != applied.id:
         synced = _synced(applied, now)
         kept = tuple(each for each in status.history if each.commit != applied.id)
-        update |= {"synced": synced, "history": (synced, *kept)[:MAX_HISTORY]}
+        update |= {"synced": synced, "history": (synced, *kept)[:MAX_HISTORY], "released": ()}
     return status.model_copy(update=update)
 
 
@@ -69,6 +69,7 @@ def _with_live(source: Source, status: GitSourceStatus, known: Known) -> GitSour
             "drift_count": live.drift_count,
             "orphaned": live.orphaned,
             "orphaned_count": live.orphaned_count,
+            "released": live.released or status.released,
         }
     )
 

@@ -68,7 +68,11 @@ class Rewrite(Model):
 
 
 class GitSourceStatus(Model):
-    """`syncedGeneration`: of the source's spec by which `synced` was applied."""
+    """`syncedGeneration`: of the source's spec by which `synced` was applied.
+
+    `orphaned`: what is in the repository no more, and is the source's still. `released`: what left it with the synced
+    commit, and was not pruned, as others have applied it, too.
+    """
 
     kind: Literal["GitSourceStatus"] = "GitSourceStatus"
     uid: str
@@ -82,6 +86,7 @@ class GitSourceStatus(Model):
     drift: tuple[Drift, ...] = ()
     orphaned_count: int = 0
     orphaned: tuple[str, ...] = ()
+    released: tuple[str, ...] = ()
     failure: SyncFailure | None = None
     rewrite: Rewrite | None = None
     conditions: tuple[Condition, ...] = ()

@@ -203,7 +203,12 @@ def _add_sources(world: GoldenWorld) -> None:
     )
     drift = [{"object": "deployment/web", "namespace": "default", "fields": ["spec.replicas"]}]
     rewrite = {"old": "e" * 40, "new": "a" * 40, "seenAt": "2027-01-15T07:40:00Z"}
-    orphaned = {"orphaned": ["team/configmap/old"], "orphanedCount": 1, "rewrite": rewrite}
+    orphaned = {
+        "orphaned": ["team/configmap/old"],
+        "orphanedCount": 1,
+        "rewrite": rewrite,
+        "released": ["default/deployment/shared"],
+    }
     _set_source_status(
         world, "moved", drift=drift, driftCount=1, objectCount=300, objects=fine[:1], **orphaned, **good
     )

@@ -321,6 +321,27 @@ def test_only_what_is_the_sources_own_is_pruned(world: Sync, repository: Reposit
     assert world.objects() == ["spec/default/configmaps/a", "spec/default/configmaps/by-hand"]
 
 
+def test_what_somebody_else_applied_too_is_given_up_and_told_until_the_next_commit(
+    world: Sync, repository: Repository
+) -> None:
+    world.client.apply(docs(yaml.safe_load(config("b"))))
+    repository.commit({"a.yaml": config("a"), "b.yaml": config("b")})
+    world.source("app", repository, prune=True)
+    world.settle()
+    repository.commit({"b.yaml": None})
+    world.advance(61)
+    assert world.objects() == ["spec/default/configmaps/a", "spec/default/configmaps/b"]
+    assert world.status().released == ("default/configmap/b",)
+    world.advance(200)
+    world.client.sources.ask("app")
+    world.syncer = world.new_syncer()  # another leader tells it, too
+    world.advance(200)
+    assert world.status().released == ("default/configmap/b",)
+    repository.commit({"a.yaml": config("a", x="2")})
+    world.advance(61)
+    assert world.status().released == ()
+
+
 # What people and others ask for
 
 
