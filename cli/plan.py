@@ -81,7 +81,7 @@ def plan(
         namespace=session.namespace,
         vars_file=vars_file,
         may_be_empty=allow_empty,
-        more=read_repository(repo, rev, path) if repo else (),
+        more=read_repository(repo, rev, folder=path, may_be_empty=allow_empty) if repo else (),
     )
     if repo:
         refuse_clear_secrets(read.documents)

@@ -37,8 +37,10 @@ Folder = Annotated[
 ]
 
 
-def read_repository(url: str, rev: str, folder: str) -> list[tuple[str, bytes]]:
-    """Return (path, content) of the manifests of a commit. Raises BadOption."""
+def read_repository(
+    url: str, rev: str, *, folder: str, may_be_empty: bool = False
+) -> list[tuple[str, bytes]]:
+    """Return (path, content) of the manifests of a commit. may_be_empty: none at all is no error. Raises BadOption."""
     from gitops.errors import SyncError
     from gitops.mirror import Mirror
     from gitops.program import Access, Git
@@ -59,7 +61,7 @@ def read_repository(url: str, rev: str, folder: str) -> list[tuple[str, bytes]]:
             f"--repo {url}: {kustomized[0]} is for kustomize, which is not run on a commit; "
             "clone the repository, and name the folder with -f"
         )
-    if not found:
+    if not found and not may_be_empty:
         place = f"folder {within}" if within else "it"
         raise BadOption(f"--repo {url}: {place} has no manifest in commit {commit[:SHORT]}")
     note(f"commit {commit[:SHORT]} by {said.author}: {said.message}")

@@ -291,6 +291,9 @@ def test_plan_reads_a_repository_without_checking_it_out(berth: Shell, world: Wo
     assert "by Ada: another queue" in newest.err
     assert "+  name: one" in berth(*of, "--rev", first).out
     assert "+  name: two" in berth(*of, "--rev", "main").out
+    empty = ("plan", "--repo", repository.url, "--path", "empty", "--set", "shop", "--prune")
+    repository.commit({"empty/README.md": "nothing"})
+    assert (berth(*empty).code, berth(*empty, "--allow-empty").code) == (255, 0)
     everything = berth("plan", "--repo", repository.url)
     assert (everything.code, "x.yaml:1" in everything.err) == (255, True)
     assert world.keys_under("/berth/spec/") == []
