@@ -146,7 +146,7 @@ def test_exit_codes_are_those_of_the_page(
 def hook_call(folder: str) -> list[str]:
     """Return what pre-commit runs with the configuration of the page, whose `args` take the place of the hook's."""
     (hook,) = HOOKS
-    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (block,) = re.findall(r"```\n(repos:.*?)```", PAGE.read_text(), re.DOTALL)
     (repository,) = yaml.safe_load(block)["repos"]
     (used,) = repository["hooks"]
     assert used["id"] == hook["id"]
