@@ -122,16 +122,18 @@ def describe(view: ObjectView, related: Related, events: Sequence[Event], now: f
 
 
 def _settings(spec: GitSourceSpec) -> list[tuple[str, Content]]:
-    secret = spec.credentials
+    secret, hook = spec.credentials, spec.webhook.secret if spec.webhook is not None else None
     return [
         ("URL", spec.url),
         ("Revision", _followed(spec)),
         ("Path", spec.folder or NONE),
+        ("Variables", spec.vars or NONE),
         ("Interval", format_duration(spec.interval)),
         ("Prune", str(spec.prune).lower()),
         ("Self heal", str(spec.self_heal).lower()),
         ("Suspend", str(spec.suspend).lower()),
         ("Credentials", f"secret/{secret.name} in {secret.namespace}" if secret is not None else NONE),
+        ("Webhook", f"secret/{hook.name} in {hook.namespace}, {hook.key}" if hook is not None else NONE),
         ("Namespaces", ", ".join(spec.namespaces)),
         ("Kinds", ", ".join(spec.kinds) or "all that have a namespace"),
     ]
