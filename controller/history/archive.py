@@ -110,6 +110,7 @@ class Archive:
 
     def _open(self) -> None:
         self.close()
+        _keep_private(self.path)
         db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
             db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
@@ -122,7 +123,6 @@ class Archive:
             self._db = db
             self._shrink(db)
             db.execute(f"PRAGMA max_page_count = {self._pages}")
-            os.chmod(self.path, 0o600)
         except BaseException:
             self._db = None
             db.close()
@@ -235,6 +235,12 @@ class Archive:
         with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as db:
             db.execute("BEGIN")
             yield db
+
+
+def _keep_private(path: Path) -> None:
+    """Make the file, for its owner only: those that SQLite puts beside it get the rights that it has by then."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    path.chmod(0o600)
 
 
 def is_damage(error: Exception) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from controller.companions import Companions, Hook
-from controller.server import ApiServer, address_of, bind_socket
+from controller.server import ApiServer
 from schemas.keys import Keys, ObjectRef, cluster_ref
 from sealing.keys import KeyPair
 from store.api import Delete, Put, Store, Txn, absent
@@ -18,6 +18,7 @@ from store.errors import Deposed, InvalidRequest, Rewound
 from store.fence import Fence
 from store.fenced import FencedStore
 from store.memory import MemoryStore
+from store.serving import api_address, bind_socket
 from tests.controller.harness import Cluster
 
 APP = cluster_ref("gitsources", "app")
@@ -129,10 +130,10 @@ def test_a_hook_gets_what_was_sent_and_answers() -> None:
 def serving(world: Cluster, hook: Hook | None) -> Iterator[str]:
     listener = bind_socket("127.0.0.1:0")
     listener.listen()  # who comes before the server has started waits
-    server = ApiServer(listener, lambda: world.controller, hook)
+    server = ApiServer(listener, lambda: world.controller, hook=hook)
     server.start()
     try:
-        yield address_of(listener)
+        yield api_address(listener, "127.0.0.1")
     finally:
         server.stop()
         listener.close()
