@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from controller.companions import Beside
 from controller.errors import CannotStart
-from controller.history.archive import DEFAULT_SIZE_BYTES, MIN_SIZE_BYTES, Archive, FileLock
-from controller.history.keeper import Keeper
+from controller.history.sizes import DEFAULT_SIZE_BYTES, MIN_SIZE_BYTES
 from controller.manager import Controller, ControllerSettings
 from controller.packing import PackBeside
 from controller.reconcilers.collection import FinishedPolicy
@@ -30,6 +30,9 @@ from store.api import Store
 from store.errors import CannotServe, PermissionDenied, Rewound, ServerTooOld, StoreError
 from store.loop import Supervisor, calm_collector, steady_clock
 from store.serving import PLAIN, ServerTls, api_address, bind_socket, primary_address
+
+if TYPE_CHECKING:
+    from controller.history.keeper import Keeper
 
 __all__ = ["MIN_HISTORY_BYTES", "Beside", "ControllerOptions", "FinishedPolicy", "run_controller"]
 
@@ -111,7 +114,7 @@ def _run_lives(
     stopping: threading.Event,
     current: list[Controller],
     server: ApiServer,
-    history: Keeper | None,
+    history: "Keeper | None",
     beside: Beside,
 ) -> int:
     """Run one controller after another: each rewind of history ends one, and the next begins afresh."""
@@ -132,7 +135,7 @@ def _run_lives(
 
 
 @contextmanager
-def history_of(options: ControllerOptions) -> Iterator[Keeper | None]:
+def history_of(options: ControllerOptions) -> "Iterator[Keeper | None]":
     """Keep the archive in a thread of its own, from before the first life of a controller until after the last.
 
     Raises CannotStart when another process has the file.
@@ -141,6 +144,9 @@ def history_of(options: ControllerOptions) -> Iterator[Keeper | None]:
     if path is None:
         yield None
         return
+    from controller.history.archive import Archive, FileLock
+    from controller.history.keeper import Keeper
+
     lock = FileLock(path.with_name(path.name + ".lock"))
     clock = steady_clock()
     keeper = Keeper(Archive(path, options.history_bytes), Keys(options.prefix), clock)
@@ -179,7 +185,7 @@ class _Life:
         key_pair: KeyPair | None,
         address: str,
         saw_rewind: bool,
-        history: Keeper | None,
+        history: "Keeper | None",
         beside: Beside,
     ) -> None:
         self._clock = steady_clock()

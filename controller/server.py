@@ -106,6 +106,7 @@ class ApiServer:
             application(controller, refusal, hook),
             log_level="warning",
             lifespan="off",
+            ws="none",
             access_log=False,
             log_config=None,
             **tls.for_uvicorn(),

@@ -29,6 +29,7 @@ from controller.history.changes import (
     Row,
 )
 from controller.history.pruning import choose, forget
+from controller.history.sizes import DEFAULT_SIZE_BYTES, MIN_SIZE_BYTES
 from controller.history.tables import (
     COLUMNS,
     ROW_BYTES,
@@ -50,8 +51,6 @@ log = logging.getLogger(__name__)
 VERSION = 1  # of the tables; another one's file is set aside
 PAGE_BYTES = 4096
 JOURNAL_BYTES = 1_048_576  # of the size, kept free for the write-ahead log
-MIN_SIZE_BYTES = 4_194_304  # less holds too little to be of use
-DEFAULT_SIZE_BYTES = 67_108_864  # 64 MiB: some 90,000 changes of a deployment of 650 bytes
 FULL, AFTER_PRUNING = 0.9, 0.8  # prune above the one, down to the other
 BUSY_TIMEOUT_S = 5.0
 
