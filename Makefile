@@ -54,7 +54,7 @@ reference: packages ## write docs/reference: the pages that are made from the co
 sim: packages ## run the simulation and print its story: make sim SEED=7
 	$(VENV)/python -m sim --seed $(SEED)
 
-bench: setup ## measure against peers and limits, about 14 minutes, and write docs/performance.md
+bench: setup ## measure against peers and limits, about 12 minutes, and write docs/performance.md
 	@$(VENV)/python -c "import matplotlib" 2>/dev/null || \
 	  $(VENV)/python -m pip --quiet --disable-pip-version-check install --cache-dir build/pip -c constraints.txt -e ".[bench]"
 	@$(VENV)/python -m bench $(BENCH_ARGS)
