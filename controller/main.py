@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from controller.companions import Beside
 from controller.errors import CannotStart
-from controller.history.archive import DEFAULT_SIZE_BYTES, MIN_SIZE_BYTES, Archive, FileLock
-from controller.history.keeper import Keeper
+from controller.history.sizes import DEFAULT_SIZE_BYTES, MIN_SIZE_BYTES
 from controller.manager import Controller, ControllerSettings
 from controller.packing import PackBeside
 from controller.reconcilers.collection import FinishedPolicy
@@ -31,6 +31,9 @@ from store.api import Store
 from store.errors import CannotServe, PermissionDenied, Rewound, ServerTooOld, StoreError
 from store.loop import Supervisor, calm_collector, steady_clock
 from store.serving import PLAIN, ServerTls, api_address, bind_socket, primary_address
+
+if TYPE_CHECKING:
+    from controller.history.keeper import Keeper
 
 __all__ = ["MIN_HISTORY_BYTES", "Beside", "ControllerOptions", "FinishedPolicy", "run_controller"]
 
@@ -134,7 +137,7 @@ def _run_lives(
     stopping: threading.Event,
     current: list[Controller],
     servers: tuple[WebServer, ...],
-    history: Keeper | None,
+    history: "Keeper | None",
     beside: Beside,
 ) -> int:
     """Run one controller after another: each rewind of history ends one, and the next begins afresh."""
@@ -156,7 +159,7 @@ def _run_lives(
 
 
 @contextmanager
-def history_of(options: ControllerOptions) -> Iterator[Keeper | None]:
+def history_of(options: ControllerOptions) -> "Iterator[Keeper | None]":
     """Keep the archive in a thread of its own, from before the first life of a controller until after the last.
 
     Raises CannotStart when another process has the file.
@@ -165,6 +168,9 @@ def history_of(options: ControllerOptions) -> Iterator[Keeper | None]:
     if path is None:
         yield None
         return
+    from controller.history.archive import Archive, FileLock
+    from controller.history.keeper import Keeper
+
     lock = FileLock(path.with_name(path.name + ".lock"))
     clock = steady_clock()
     keeper = Keeper(Archive(path, options.history_bytes), Keys(options.prefix), clock)
@@ -203,7 +209,7 @@ class _Life:
         key_pair: KeyPair | None,
         address: str,
         saw_rewind: bool,
-        history: Keeper | None,
+        history: "Keeper | None",
         beside: Beside,
     ) -> None:
         self._clock = steady_clock()

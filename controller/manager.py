@@ -7,12 +7,12 @@ that owns view and term; lease, writes and compaction are actors of their own.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from controller.compactor import Compactor
 from controller.companions import Companions, Starter
 from controller.electing import LEASE_TTL_S, Electing
 from controller.errors import CannotStart
-from controller.history.keeper import Keeper
 from controller.leader import Term
 from controller.packing import Packer, PackNow
 from controller.questions import Questions
@@ -34,6 +34,9 @@ from store.errors import Unavailable
 from store.fence import Fence
 from store.informer import Informer
 from store.loop import Actor
+
+if TYPE_CHECKING:
+    from controller.history.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +87,7 @@ class Controller:
         *,
         saw_rewind: bool = False,
         wake_core: Callable[[], None] = lambda: None,
-        history: Keeper | None = None,
+        history: "Keeper | None" = None,
         packer: Packer | None = None,
         starters: tuple[Starter, ...] = (),
     ) -> None:

@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING
 from controller import answers, foresight, repacking
 from controller.answers import BadQuestion, Json
 from controller.history.answers import CantTell
-from controller.history.questions import ALL, ask_at, ask_history
 from controller.manager import Controller
 from controller.snapshots import Asked, Frozen
 from schemas.keys import ObjectRef, task_ref
@@ -158,6 +157,8 @@ def routes(controller: Callable[[], Controller], refusal: str = "") -> "list[Rou
 
         def answer(state: Frozen, seen: frozenset[str]) -> Json:
             require_view(ref.namespace, seen)
+            from controller.history.questions import ask_history
+
             return {**answers.header(state, "History"), **ask_history(controller().history, ref, least)}
 
         return await respond(request, Asked(), answer)
@@ -166,6 +167,8 @@ def routes(controller: Callable[[], Controller], refusal: str = "") -> "list[Rou
         asked = dict(request.query_params)
 
         def answer(state: Frozen, seen: frozenset[str]) -> Json:
+            from controller.history.questions import ALL, ask_at
+
             namespace = asked.get("namespace", ALL)
             if namespace != ALL:
                 require_view(namespace, seen)

@@ -101,6 +101,7 @@ class WebServer:
             app,
             log_level="warning",
             lifespan="off",
+            ws="none",
             access_log=False,
             log_config=None,
             limit_concurrency=connections,

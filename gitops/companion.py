@@ -8,9 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from gitops.actions import Job, Outcome
+from gitops.facts import Source
 from gitops.program import Git
-from gitops.syncer import Syncer
-from gitops.working import Worker
+from gitops.syncer import Syncer, Workshop
 from schemas.keys import Keys
 from sealing.keys import KeyPair
 from store.api import Store
@@ -31,6 +32,28 @@ class GitOps:
         return GitCompanion(store, keys, key_pair, wake, self._state_dir)
 
 
+class LateWorkshop:
+    """A workshop that is made when the first source wants something: what applies manifests is much to load, and most
+    clusters have no sources."""
+
+    def __init__(self, make: Callable[[], Workshop]) -> None:
+        self._make = make
+        self._made: Workshop | None = None
+        self._lock = threading.Lock()
+
+    def do(self, source: Source, job: Job, synced: str) -> Outcome:
+        """Do one job, as the workshop does it."""
+        with self._lock:
+            made = self._made = self._made or self._make()
+        return made.do(source, job, synced)
+
+    def forget(self, source: Source) -> None:
+        """Forget what is known of a source that is gone."""
+        with self._lock:
+            made = self._made = self._made or self._make()
+        made.forget(source)
+
+
 class GitCompanion:
     """A syncer with its threads and folders; `close` ends them all."""
 
@@ -46,18 +69,23 @@ class GitCompanion:
     ) -> None:
         self._stopping = threading.Event()
         self._scratch = Path(tempfile.mkdtemp(prefix="berth-git-"))  # credentials lie here while git runs
-        mirrors = (state_dir or self._scratch) / "mirrors"
-        worker = Worker(
-            store,
-            keys,
+        self._mirrors = (state_dir or self._scratch) / "mirrors"
+        self._store, self._keys, self._key_pair = store, keys, key_pair
+        self._pool = ThreadPoolExecutor(WORKERS, "gitops")
+        self._syncer = Syncer(store, keys, LateWorkshop(self._worker), self._pool, wake=wake)
+
+    def _worker(self) -> Workshop:
+        from gitops.working import Worker
+
+        return Worker(
+            self._store,
+            self._keys,
             Git(self._scratch, self._stopping),
-            key_pair=key_pair,
+            key_pair=self._key_pair,
             scratch=self._scratch,
-            mirrors=mirrors,
+            mirrors=self._mirrors,
             now=time.time,
         )
-        self._pool = ThreadPoolExecutor(WORKERS, "gitops")
-        self._syncer = Syncer(store, keys, worker, self._pool, wake=wake)
 
     def step(self, now: float) -> float | None:
         """One iteration over all sources; git runs in other threads. Raises Rewound."""

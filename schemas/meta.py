@@ -26,7 +26,7 @@ _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 class Model(BaseModel):
     """Base of every stored kind: frozen, camelCase in JSON."""
 
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, defer_build=True)
 
     @classmethod
     def parse_written(cls, raw: object) -> Self:

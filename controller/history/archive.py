@@ -29,6 +29,7 @@ from controller.history.changes import (
     Row,
 )
 from controller.history.pruning import choose, forget
+from controller.history.sizes import DEFAULT_SIZE_BYTES, MIN_SIZE_BYTES
 from controller.history.tables import (
     COLUMNS,
     ROW_BYTES,
@@ -50,8 +51,6 @@ log = logging.getLogger(__name__)
 VERSION = 1  # of the tables; another one's file is set aside
 PAGE_BYTES = 4096
 JOURNAL_BYTES = 1_048_576  # of the size, kept free for the write-ahead log
-MIN_SIZE_BYTES = 4_194_304  # less holds too little to be of use
-DEFAULT_SIZE_BYTES = 67_108_864  # 64 MiB: some 90,000 changes of a deployment of 650 bytes
 FULL, AFTER_PRUNING = 0.9, 0.8  # prune above the one, down to the other
 BUSY_TIMEOUT_S = 5.0
 
@@ -110,6 +109,7 @@ class Archive:
 
     def _open(self) -> None:
         self.close()
+        _keep_private(self.path)
         db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
             db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
@@ -122,7 +122,6 @@ class Archive:
             self._db = db
             self._shrink(db)
             db.execute(f"PRAGMA max_page_count = {self._pages}")
-            os.chmod(self.path, 0o600)
         except BaseException:
             self._db = None
             db.close()
@@ -235,6 +234,12 @@ class Archive:
         with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as db:
             db.execute("BEGIN")
             yield db
+
+
+def _keep_private(path: Path) -> None:
+    """Make the file, for its owner only: those that SQLite puts beside it get the rights that it has by then."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    path.chmod(0o600)
 
 
 def is_damage(error: Exception) -> bool:

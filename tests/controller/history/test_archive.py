@@ -13,10 +13,11 @@ import pytest
 
 from controller.errors import CannotStart
 from controller.history import keeper as keeper_module
-from controller.history.archive import MIN_SIZE_BYTES, Archive, FileLock
+from controller.history.archive import Archive, FileLock
 from controller.history.changes import Action, Listed, Message, Reason, Seen, Stored
 from controller.history.lookup import AtRevision
 from controller.history.recording import digest_of
+from controller.history.sizes import MIN_SIZE_BYTES
 from schemas.keys import ObjectRef
 from store.api import Put, Txn
 from store.codec import encode
