@@ -309,7 +309,7 @@ def test_what_preemption_could_free_is_what_those_hold_that_may_be_taken(
     accounts = {rule.name: Account(rule, used.get(rule.name, {})) for rule in rules}
     asking = task(0, Shape((("cpu", 100),)), priority=priority)
     preemptor = Preemptor(Work.of(fleet), accounts)
-    found = preemptor._sum(_Key("default", priority, reclaims))
+    found = preemptor._released(_Key("default", priority, reclaims))
     for row in range(fleet.size):
         held = sum(
             dict(each.requests)["cpu"]
