@@ -143,7 +143,8 @@ class _Cycle:
             return
         allowed = _within_limit(account, first, len(turn.tasks))
         tasks = turn.tasks[:allowed]
-        placed = self._place_equal(tasks, account) if is_groupable(first) and not self._kept else 0
+        is_run = is_groupable(first) and not self._kept and not self._is_promised(tasks)
+        placed = self._place_equal(tasks, account) if is_run else 0
         for task in tasks[placed:]:
             if not self._place_one(task, account):
                 break
@@ -154,6 +155,10 @@ class _Cycle:
             self.line.put_back(turn, len(turn.tasks) - done)
         else:
             self.line.put_back(turn, len(turn.tasks) - placed)
+
+    def _is_promised(self, tasks: tuple[TaskView, ...]) -> bool:
+        """Say whether room is kept for any of these: it goes there, and gives back what is kept if it does not."""
+        return bool(self._nominated) and any(task.uid in self._nominated for task in tasks)
 
     def place_gang(self, turn: Turn) -> None:
         """Place enough of the members, or none."""

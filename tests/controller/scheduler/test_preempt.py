@@ -96,6 +96,20 @@ def test_at_the_limit_of_its_queue_a_task_takes_the_place_of_lesser_ones_there()
     assert victims(cluster, waiting("too-large", 4, "a", priority=9)) == set()
 
 
+def test_who_was_promised_room_takes_it_and_leaves_the_rest_to_others() -> None:
+    """n1 would be the fuller one; but of n2 nothing is free for another as long as it is kept for this one."""
+    cluster = life(node("n1", cpu=3), node("n2", cpu=4))
+    run(cluster, waiting("there", 1))
+    assert cluster.where["there"] == "n1"
+    cluster.come([waiting("promised", 2, age=2), waiting("next", 2, age=3), waiting("last", 2, age=4)])
+    found = schedule(replace(cluster.snapshot(), nominated={"promised": "n2"}), POLICY, 0.0, 0)
+    assert {each.task.uid: each.node for each in found.placed} == {
+        "promised": "n2",
+        "next": "n1",
+        "last": "n2",
+    }
+
+
 def test_what_is_on_its_way_out_leaves_the_limit_and_nobody_else_goes_for_it() -> None:
     cluster = life(node("n1", cpu=4), rules=(QueueRule("a", limit={"cpu": 2}),))
     run(cluster, waiting("one", 1, "a"), waiting("two", 1, "a", age=2))
