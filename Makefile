@@ -59,7 +59,7 @@ bench: setup ## measure against peers and limits, about 12 minutes, and write do
 	  $(VENV)/python -m pip --quiet --disable-pip-version-check install --cache-dir build/pip -c constraints.txt -e ".[bench]"
 	@$(VENV)/python -m bench $(BENCH_ARGS)
 
-bench-scheduler: packages ## measure the scheduler alone, about 5 minutes, and write docs/scheduler-performance.md
+bench-scheduler: packages ## measure the scheduler alone, about 6 minutes, and write docs/scheduler-performance.md
 	@$(VENV)/python -c "import matplotlib" 2>/dev/null || \
 	  $(VENV)/python -m pip --quiet --disable-pip-version-check install --cache-dir build/pip -c constraints.txt -e ".[bench]"
 	@$(VENV)/python -m bench.scheduler $(BENCH_ARGS)

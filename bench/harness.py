@@ -85,6 +85,15 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Bars:
+    """A plot of groups of bars. series: (name, a value for each of the labels)."""
+
+    unit: str
+    labels: tuple[str, ...]
+    series: tuple[tuple[str, tuple[float, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RowResult:
     """What a row found. notes: sentences for the page: what the sides share, where they differ, what bounds ours.
 
@@ -99,6 +108,7 @@ class RowResult:
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
     skipped: str = ""
+    bars: tuple[Bars, ...] = ()
     seconds: float = field(default=0.0, compare=False)  # how long the row took, filled in by the runner
 
 

@@ -1,5 +1,6 @@
 """What was measured on: the machine and the versions of all that takes part."""
 
+import os
 import platform
 import subprocess
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ class Machine:
     etcd: str
     docker: str
     packages: str
+    load: str = ""
 
 
 def look() -> Machine:
@@ -38,8 +40,10 @@ def look() -> Machine:
         etcd=_said("etcd", "--version").partition("\n")[0].removeprefix("etcd Version: "),
         docker=_said("dockerd", "--version").removeprefix("Docker version "),
         packages=", ".join(
-            f"{name} {version(name)}" for name in ("docker", "grpcio", "pydantic", "etcd-sdk-python")
+            f"{name} {version(name)}"
+            for name in ("docker", "grpcio", "pydantic", "etcd-sdk-python", "numpy", "highspy")
         ),
+        load=f"{os.getloadavg()[0]:.1f} in the minute before",
     )
 
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.harness import Comparison, RowResult
+from bench.harness import Bars, Comparison, RowResult
 from bench.page import overview_bars
 
 OURS, THEIRS, GOAL = "#1f6f8b", "#c97b2d", "#777777"
+SERIES = (THEIRS, "#7fb3c4", OURS)
 Drawing = Any  # of matplotlib, which is imported when something is drawn: it is large, and not always there
 
 
@@ -27,7 +28,30 @@ def draw(results: Sequence[RowResult], folder: Path) -> dict[str, str]:
 def figures_of(result: RowResult, folder: Path) -> tuple[str, ...]:
     """Write the plots of a row that has a page of its own; return their file names."""
     folder.mkdir(parents=True, exist_ok=True)
-    return _goals(result, folder), _pairs(result, folder)
+    goals = [_goals(result, folder)] if any(each.goal for each in result.readings) else []
+    pairs = [_pairs(result, folder)] if result.comparisons else []
+    bars = (_bars(each, folder / f"{result.name}-{n}.svg") for n, each in enumerate(result.bars, 1))
+    return (*goals, *pairs, *bars)
+
+
+def _bars(bars: Bars, path: Path) -> str:
+    """Each label a group, and in it a bar of each of the series, the first one on top."""
+    figure, axes = _canvas(figsize=(7.5, 0.8 + 0.8 * len(bars.labels)))
+    height = 0.8 / len(bars.series)
+    for number, (name, values) in enumerate(bars.series):
+        places = [group + number * height for group in range(len(values))]
+        colour = SERIES[number % len(SERIES)]
+        drawn = axes.barh(places, values, height=0.9 * height, color=colour, label=name)
+        axes.bar_label(drawn, fmt="%.1f", padding=2, fontsize=7)
+    middle = height * (len(bars.series) - 1) / 2
+    axes.set_yticks(
+        [group + middle for group in range(len(bars.labels))],
+        [textwrap.fill(each, 26) for each in bars.labels],
+    )
+    axes.invert_yaxis()
+    axes.set_xlabel(bars.unit)
+    axes.legend(frameon=False, fontsize=8)
+    return _save(figure, path)
 
 
 def _goals(result: RowResult, folder: Path) -> str:

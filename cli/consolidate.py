@@ -33,8 +33,9 @@ def consolidate(
     """Show which nodes could be emptied, where their tasks would go, and what keeps each of the others.
 
     Emptied: its tasks find room elsewhere. Blocked: something on it may not be moved. Needed: its tasks find no room
-    elsewhere, or what would be moved for them has to stay. Empty: it is so already. Nothing is moved: do that with
-    `berth rebalance --apply`, or empty a node with `berth drain`.
+    elsewhere, or what would be moved for them has to stay. Empty: it is so already. Filled: it is empty, and has room
+    for the tasks of several others. Nothing is moved: do that with `berth rebalance --apply`, or empty a node with
+    `berth drain`.
     """
     form = parse_output(output)
     if form not in (Output.TABLE, Output.JSON, Output.YAML):

@@ -10,7 +10,7 @@ Json = dict[str, Any]
 VERDICTS = {
     "Optimal": "proved: nothing is better",
     "Feasible": "the best that was found in time",
-    "TooLarge": "too large to be searched, so that only the scheduler's is known",
+    "TooLarge": "too large to be searched, so that nothing better is known",
     "Unsolved": "nothing was found in time",
     "Refused": "what was found is not possible task by task, so that the scheduler's stands",
     "Nothing": "there is nothing to pack",

@@ -67,9 +67,9 @@ def carry_out(
     arrived = 0
     for _, group in groupby(moves, key=lambda each: each.wave):
         wave = list(group)
-        for move in wave:
-            _wish(store, keys, move, now())
         try:
+            for move in wave:
+                _wish(store, keys, move, now())
             ends = _follow(store, keys, waiter, wave, tell, timeout_s)
         except BaseException:
             for move in wave:

@@ -69,9 +69,15 @@ def parse_question(body: bytes) -> Question:
         packing = limits_of(raw["optimal"]) if raw.get("optimal") is not None else None
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise BadQuestion(400, f"the question can't be read: {type(error).__name__}: {error}") from None
-    if sum(each.count for each in wanted) > MAX_TASKS:
-        raise BadQuestion(400, f"more than {MAX_TASKS} tasks in one plan; plan some of its files")
+    if any(each.count < 0 for each in wanted):
+        raise BadQuestion(400, "the question can't be read: a count is negative")
+    _require_few(sum(each.count for each in wanted))
     return Question(wanted, leaving, queues, packing)
+
+
+def _require_few(tasks: int) -> None:
+    if tasks > MAX_TASKS:
+        raise BadQuestion(400, f"more than {MAX_TASKS} tasks in one plan; plan some of its files")
 
 
 def _wanted(raw: Json, age: int) -> Wanted:
@@ -102,7 +108,8 @@ def namespaces_of(question: Question, frozen: Frozen) -> set[str]:
 
 
 def plan(frozen: Frozen, question: Question, seen: Seen) -> Json:
-    """Return what would become of the tasks of a question, and what else would change."""
+    """Return what would become of the tasks of a question, and what else would change. Raises BadQuestion."""
+    _require_few(sum(len(frozen.nodes) if each.per_node else each.count for each in question.wanted))
     tasks = {task.uid: (each, task) for each in question.wanted for task in _tasks(each, frozen)}
     change = Change(
         adding=tuple(task for _, task in tasks.values()),
@@ -200,7 +207,7 @@ def drain(frozen: Frozen, node: str, seen: Seen, *, ignore_daemonsets: bool) -> 
         raise BadQuestion(404, f"node {node} has never reported; see: berth get nodes")
     movers = [each for each in frozen.movers if not each.is_of_daemonset]
     change = Change(
-        adding=tuple(_again(each.task) for each in movers if each.task is not None),
+        adding=tuple(_again(task) for each in movers if (task := each.task()) is not None),
         leaving=frozenset(each.uid for each in movers),
         closed=frozenset({node}),
     )
@@ -221,7 +228,7 @@ def drain(frozen: Frozen, node: str, seen: Seen, *, ignore_daemonsets: bool) -> 
 
 def _again(task: TaskView) -> TaskView:
     """Return a task as it waits when it has ended where it was."""
-    return replace(task, uid=f"moved/{task.uid}", ending_on=frozenset(), previous_node="")
+    return replace(task, uid=f"moved/{task.uid}")
 
 
 def _moved(mover: Mover, node: str, reason: str, seen: Seen) -> dict[str, Any]:
@@ -229,7 +236,7 @@ def _moved(mover: Mover, node: str, reason: str, seen: Seen) -> dict[str, Any]:
         "task": named(mover.ref, seen),
         "to": node,
         "reason": reason
-        if mover.task is not None
+        if mover.effective is not None
         else "what it asks for can't be read, or is not admitted any more",
         "keptBy": mover.kept_by,
         "graceSeconds": mover.grace_s,

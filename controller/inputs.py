@@ -107,6 +107,14 @@ class InputsOf:
             config=self._config(ref.namespace, spec.value.spec) if spec else NO_CONFIG,
         )
 
+    def admitted(self, record: TaskRecord) -> TaskSpec | None:
+        """Return what an admitted task asks for; None if it is not, or something about it can't be read."""
+        spec = record.spec
+        if not isinstance(spec, Versioned) or self._view.is_frozen(record):
+            return None
+        verdict = self._verdict(record.ref, spec)
+        return verdict.spec if isinstance(verdict, Admitted) else None
+
     def _config(self, namespace: str, spec: TaskSpec) -> TaskConfig:
         """Return how it stands with what a task takes; most take nothing, and need no measuring."""
         if not takes_any(spec):

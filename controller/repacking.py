@@ -3,13 +3,15 @@
 The leader plans; people carry it out, move by move, by wishes to evict (`client.rebalancing`). Pure.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from controller.answers import BadQuestion, Json, Seen, header, named
 from controller.packing_answers import certificate, limits_of
-from controller.scheduler.node_view import NodeView, Standing
+from controller.scheduler.node_view import Standing
 from controller.scheduler.program import Limits, gap
 from controller.scheduler.proposal import occupies
 from controller.scheduler.rebalance import Aim, Movable, Rebalancing, Request, rebalance
@@ -33,7 +35,9 @@ def parse_asked(raw: Mapping[str, Any]) -> Asked:
     try:
         aim = AIMS[str(raw.get("aim", "nodes"))]
         moves = raw.get("maxMoves")
-        request = Request(aim, None if moves is None else max(0, int(moves)), float(raw.get("minGain", 0.0)))
+        request = Request(aim, None if moves is None else int(moves), float(raw.get("minGain", 0.0)))
+        if not (isfinite(request.min_gain) and request.min_gain >= 0 and (request.max_moves or 0) >= 0):
+            raise ValueError(f"maxMoves={moves} and minGain={request.min_gain} have to be numbers from 0 on")
         return Asked(request, limits_of(dict(raw)))
     except (KeyError, ValueError, TypeError) as error:
         raise BadQuestion(
@@ -90,13 +94,13 @@ def split(frozen: Frozen, seen: Seen) -> tuple[list[Movable], list[Json]]:
     standing = {each.uid: each for each in frozen.standing}
     ready = {node.name for node in frozen.nodes if node.ready}
     movables, stays = [], []
-    for mover in frozen.movers:
+    for mover in sorted(frozen.movers, key=lambda each: (each.ref, each.node)):
+        task = mover.task()
         reason = _why_it_stays(mover, standing.get(mover.uid), ready, seen)
-        if reason or mover.task is None:
+        if reason or task is None:
             told = {"task": named(mover.ref, seen), "node": mover.node, "reason": reason}
             stays.append({**told, "ofDaemonset": mover.is_of_daemonset})
         else:
-            task = replace(mover.task, ending_on=frozenset(), previous_node="")
             movables.append(Movable(task, standing[mover.uid], mover.lost_s))
     return movables, stays
 
@@ -106,7 +110,7 @@ def _why_it_stays(mover: Mover, standing: Standing | None, ready: set[str], seen
         return "it is of another namespace"
     if mover.stays:
         return mover.stays
-    if mover.task is None:
+    if mover.effective is None:
         return "what it asks for can't be read, or is not admitted any more"
     if mover.node not in ready:
         return "its node does not answer"
@@ -124,36 +128,43 @@ def consolidate_plan(frozen: Frozen, asked: Asked, seen: Seen) -> Json:
     request = Request("nodes", None, 0.0)
     found = rebalance(frozen.snapshot(), movables, request, asked.limits)
     plan = _plan(frozen, found, request, seen)
-    nodes = sorted(frozen.nodes, key=lambda node: node.name)
-    rows = [_node(node, found, plan["moves"], list(_holders(frozen, node, stays, seen))) for node in nodes]
+    holders = _holders(frozen, stays, seen)
+    leaving, arriving = (Counter(each[side] for each in plan["moves"]) for side in ("from", "to"))
+    rows = [
+        {
+            "node": name,
+            "leaving": leaving[name],
+            "arriving": arriving[name],
+            **_state_of(name, found, holders.get(name, [])),
+        }
+        for name in sorted(node.name for node in frozen.nodes)
+    ]
     return {**header(frozen, "Consolidation"), **plan, "nodes": rows}
 
 
-def _node(node: NodeView, found: Rebalancing, moves: list[Json], holders: list[Json]) -> Json:
-    leaving = sum(move["from"] == node.name for move in moves)
-    arriving = sum(move["to"] == node.name for move in moves)
-    if node.name not in found.before.used:
-        state = "Empty"
-    elif node.name not in found.after.used:
+def _state_of(node: str, found: Rebalancing, holders: list[Json]) -> Json:
+    if node not in found.before.used:
+        state = "Filled" if node in found.after.used else "Empty"
+    elif node not in found.after.used:
         state = "Emptied"
     else:
         state = "Blocked" if holders else "Needed"
     return {
-        "node": node.name,
         "state": state,
-        "leaving": leaving,
-        "arriving": arriving,
         "heldBy": holders[:MAX_NAMED] if state == "Blocked" else [],
         "held": len(holders) if state == "Blocked" else 0,
     }
 
 
-def _holders(frozen: Frozen, node: NodeView, stays: Iterable[Json], seen: Seen) -> Iterable[Json]:
-    """Yield what keeps a node from being emptied: tasks that stay, less those of DaemonSets, and what is on its way."""
-    counted = {each.ref: each for each in frozen.standing if each.node == node.name and occupies(each)}
-    movers = {each.ref for each in frozen.movers if each.node == node.name}
+def _holders(frozen: Frozen, stays: Iterable[Json], seen: Seen) -> dict[str, list[Json]]:
+    """Return what keeps each node from being emptied: tasks that stay, less those of DaemonSets, what is on its way."""
+    found: dict[str, list[Json]] = {}
     for each in stays:
-        if each["node"] == node.name and not each["ofDaemonset"]:
-            yield {"task": each["task"], "reason": each["reason"]}
-    for ref in sorted(counted.keys() - movers):
-        yield {"task": named(ref, seen), "reason": "it is on its way, or nobody knows what it is"}
+        if not each["ofDaemonset"]:
+            found.setdefault(each["node"], []).append({"task": each["task"], "reason": each["reason"]})
+    movers = {(each.node, each.ref) for each in frozen.movers}
+    counted = {(each.node, each.ref) for each in frozen.standing if occupies(each)}
+    for node, ref in sorted(counted - movers):
+        told = {"task": named(ref, seen), "reason": "it is on its way, or nobody knows what it is"}
+        found.setdefault(node, []).append(told)
+    return found

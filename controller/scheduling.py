@@ -87,14 +87,17 @@ class Scheduling(Waitlist):
                 self._activate(ref)
 
     def _queue_freed(self, name: str) -> None:
-        """Try the first of each shape that the limit of a queue has room for now."""
+        """Try those that the limit of a queue has room for now, or for whom lesser ones of it may make the rest."""
         account = Account(self._rules[name], dict(self._keeper.used.get(name, {})))
+        lowest = self._keeper.fleet.crowd.lowest_of(name)
         for group in list(self._groups.values()):
-            cured = [
+            at_limit = [
                 ref for ref, each in group.parked.items() if each.at_limit and self._queue_of(ref) == name
             ]
-            if cured and account.over_limit(group.shape.requests) is None:
-                for ref in cured:
+            is_within = bool(at_limit) and account.over_limit(group.shape.requests) is None
+            for ref in at_limit:
+                task = self._waiting[ref].task
+                if is_within or (task.preempts and lowest is not None and task.priority > lowest):
                     self._activate(ref)
 
     def _guarantee_freed(self, rule: QueueRule) -> None:
@@ -134,12 +137,13 @@ class Scheduling(Waitlist):
                 self._activate(ref)
 
     def _may_take_place(self, ref: ObjectRef, lowest: Mapping[str, int]) -> bool:
-        task = self._waiting[ref].task
-        if not task.preempts or Cure.RESOURCES_FREED not in self._group_of[ref].parked[ref].cures:
+        task, parked = self._waiting[ref].task, self._group_of[ref].parked[ref]
+        wants_room = Cure.RESOURCES_FREED in parked.cures
+        if not task.preempts or not (wants_room or parked.at_limit):
             return False
         if lowest.get(task.queue, task.priority) < task.priority:
             return True
-        return bool(self._rule(task).guarantee) and bool(lowest.keys() - {task.queue})
+        return wants_room and bool(self._rule(task).guarantee) and bool(lowest.keys() - {task.queue})
 
     # One cycle
 

@@ -13,7 +13,7 @@ from controller.fleetkeeping import FleetKeeper
 from controller.inputs import InputsOf
 from controller.movers import lost_s, retries_of, why_it_stays
 from controller.reconcilers.eviction import Candidate, Cause, Waits
-from controller.reconcilers.placing import waiting_for
+from controller.reconcilers.placing import task_view
 from controller.reconcilers.task import plan_task
 from controller.records import Site
 from controller.scheduler.fairness import QueueRule
@@ -23,8 +23,9 @@ from controller.scheduler.schedule import Policy
 from controller.scheduler.snapshot import Snapshot, TaskView
 from controller.scheduling import Scheduling
 from controller.view import View
-from schemas.admission import Admitted
 from schemas.keys import Keys, ObjectRef
+from schemas.owned import OwnerReference
+from schemas.task import Task, TaskSpec
 from schemas.versioned import Versioned
 from store.api import KeyValue
 from store.reflector import Change
@@ -44,7 +45,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Mover:
-    """A task on a node that would have to leave it. task None: nobody knows what it asks for.
+    """A task on a node that would have to leave it. effective None: nobody knows what it asks for.
 
     kept_by: why it stays for now, such as a budget; empty: it may go. grace_s: how long it may take to stop.
     stays: why it is not moved only to use the nodes better. lost_s: work that is lost by a move, in seconds.
@@ -52,14 +53,25 @@ class Mover:
 
     ref: ObjectRef
     uid: str
-    task: TaskView | None
-    is_of_daemonset: bool
+    spec: Versioned[Task] | None
+    effective: TaskSpec | None
+    owner: OwnerReference | None
     kept_by: str = ""
     grace_s: float = 0.0
     node: str = ""
     binding_uid: str = ""
     stays: str = ""
     lost_s: float = 0.0
+
+    @property
+    def is_of_daemonset(self) -> bool:
+        return self.owner is not None and self.owner.kind == "DaemonSet"
+
+    def task(self) -> TaskView | None:
+        """Return it as it waits once it has ended here; made by whoever asks, as that is most of the work."""
+        if self.spec is None or self.effective is None:
+            return None
+        return task_view(self.ref, self.spec, effective=self.effective, owner=self.owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +142,11 @@ def freeze(live: Live, asked: Asked, now: float, *, seed: int = 0, revision: int
 
 def _task_view(live: Live, ref: ObjectRef) -> TaskView | None:
     """Return a task as it would wait, None for one that is not admitted or can't be read."""
-    inputs = live.inputs.of_task(ref)
-    if inputs is None or inputs.spec is None or not isinstance(inputs.verdict, Admitted):
+    record = live.view.task(ref)
+    effective = live.inputs.admitted(record)
+    if effective is None or not isinstance(record.spec, Versioned):
         return None
-    return waiting_for(inputs, inputs.verdict.spec, replaces=None).task
+    return task_view(ref, record.spec, effective=effective, owner=record.owner)
 
 
 def _movers(live: Live, sites: Iterable[tuple[ObjectRef, Site]], now: float) -> Iterator[Mover]:
@@ -149,8 +162,9 @@ def _movers(live: Live, sites: Iterable[tuple[ObjectRef, Site]], now: float) -> 
         yield Mover(
             ref,
             site[1],
-            _task_view(live, ref),
-            record.owner is not None and record.owner.kind == "DaemonSet",
+            record.spec if isinstance(record.spec, Versioned) else None,
+            live.inputs.admitted(record),
+            record.owner,
             verdict.reason if isinstance(verdict, Waits) else "",
             binding.spec.grace,
             site[0],
@@ -182,9 +196,9 @@ def _judged_alone(live: Live, movers: Iterable[Mover]) -> Iterator[Mover]:
 
 
 def _sites(view: View, asked: Asked) -> Iterator[tuple[ObjectRef, Site]]:
-    """Yield the tasks that a question is about with their bindings' places, by name."""
-    for ref in sorted(view.tasks) if asked.everywhere else view.tasks_on(asked.node) if asked.node else ():
-        for site in sorted(view.task(ref).bindings):
+    """Yield the tasks that a question is about with their bindings' places, in no order that means anything."""
+    for ref in view.tasks if asked.everywhere else view.tasks_on(asked.node) if asked.node else ():
+        for site in view.task(ref).bindings:
             if asked.everywhere or site[0] == asked.node:
                 yield ref, site
 

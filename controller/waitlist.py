@@ -173,6 +173,15 @@ class Waitlist:
             heapq.heapify(self._aged_at)
             self.cure(Cure.QUEUE_CHANGED)
             self.cure(Cure.LINE_MOVED)
+            self._may_reclaim()
+
+    def _may_reclaim(self) -> None:
+        """Try those again that may take something back now: guarantees decide who has borrowed."""
+        for group in self._groups.values():
+            for ref in [ref for ref, parked in group.parked.items() if Cure.RESOURCES_FREED in parked.cures]:
+                task = self._waiting[ref].task
+                if task.preempts and self._rule(task).guarantee:
+                    self._activate(ref)
 
     def next_due(self) -> float | None:
         """Return when somebody will have waited too long to be passed any more."""

@@ -11,12 +11,13 @@ from controller.scheduler.snapshot import Gang, TaskView
 from schemas.admission import Denied
 from schemas.binding import Binding
 from schemas.defaults import reschedule_after_s
+from schemas.keys import ObjectRef
 from schemas.meta import Condition, set_condition
 from schemas.namespace import DEFAULT_QUEUE
 from schemas.owned import OwnerReference
 from schemas.state import TaskState
 from schemas.status import TaskStatus
-from schemas.task import TaskSpec
+from schemas.task import Task, TaskSpec
 from schemas.timestamps import format_time, parse_time
 from schemas.versioned import Versioned
 
@@ -124,23 +125,33 @@ def ends_by_itself(binding: Binding, health: NodeHealth) -> bool:
 def waiting_for(inputs: TaskInputs, spec: TaskSpec, replaces: Versioned[Binding] | None) -> Waiting:
     assert inputs.spec is not None
     status = inputs.own_status
-    metadata = inputs.spec.value.metadata
-    task = TaskView(
-        ref=inputs.ref,
-        uid=inputs.uid,
-        shape=shape_of(spec, labels_of(inputs.ref.namespace, metadata.labels, inputs.owner)),
-        priority=spec.priority or 0,
-        age=inputs.spec.create_revision,
+    task = replace(
+        task_view(inputs.ref, inputs.spec, effective=spec, owner=inputs.owner),
         previous_node=status.previous_node if status and replaces is None else "",
         ending_on=frozenset(node for node, uid in inputs.bindings if uid == inputs.uid),
-        queue=spec.queue or DEFAULT_QUEUE,
-        estimate=spec.estimated_duration,
         waiting_since=_waiting_since(status),
-        gang=gang_of(spec, inputs.owner),
-        preempts=spec.preemption_policy != "Never",
     )
     nominated = status.nominated if status is not None else ""
     return Waiting(task, spec, reads_of(inputs), replaces, nominated)
+
+
+def task_view(
+    ref: ObjectRef, written: Versioned[Task], *, effective: TaskSpec, owner: OwnerReference | None
+) -> TaskView:
+    """Return a task as one that begins to wait, as far as its spec says."""
+    metadata = written.value.metadata
+    return TaskView(
+        ref=ref,
+        uid=metadata.uid,
+        shape=shape_of(effective, labels_of(ref.namespace, metadata.labels, owner)),
+        priority=effective.priority or 0,
+        age=written.create_revision,
+        queue=effective.queue or DEFAULT_QUEUE,
+        estimate=effective.estimated_duration,
+        waiting_since=float("inf"),
+        gang=gang_of(effective, owner),
+        preempts=effective.preemption_policy != "Never",
+    )
 
 
 def _waiting_since(status: TaskStatus | None) -> float:

@@ -3,7 +3,7 @@
 The blocked task gets a reservation: the node on which it fits first, by the expected ends of what runs there, and that
 time. Another may use that node only if it ends before, or if what will be free then is enough for both. Where no end
 is known nothing can be reserved, until the task has waited too long (`order`): then the node that is the least short
-is kept for it, and nobody passes there.
+is kept for it, and only those pass there whose end is known. Who makes others leave passes nobody for that.
 Source: Lifka, The ANL/IBM SP scheduling system (1995): EASY; Mu'alem and Feitelson, IEEE TPDS 2001: both kinds.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from controller.scheduler.columns import EVERY_ROW, Bools, Floats
 from controller.scheduler.crowd import NEVER, Ends
 from controller.scheduler.fairness import Requests
-from controller.scheduler.filters import FILTERS, allowed, fits_resources
+from controller.scheduler.filters import FILTERS, allowed, fits_resources, shortages
 from controller.scheduler.fleet import Fleet
 from controller.scheduler.node_view import Standing
 from controller.scheduler.shape import Shape
@@ -70,7 +70,7 @@ def reserve(
     rows = np.flatnonzero(could if is_aged else could & (at < NEVER))
     if not rows.size:
         return None
-    best = int(rows[np.lexsort((_shortages(task.shape, work)[rows], at[rows]))[0]])
+    best = int(rows[np.lexsort((shortages(task.shape, work)[rows], at[rows]))[0]])
     free = _free_at(task.shape, work, best, now, came.get(best, ()))
     spare = {name: amount - task.shape.asks(name) for name, amount in free.items()}
     return Reservation(task, best, float(at[best]), spare if at[best] < NEVER else {})
@@ -140,12 +140,3 @@ def expected_end(task: Standing, now: float) -> float:
 
 def _fits(shape: Shape, free: dict[str, int]) -> bool:
     return all(free.get(name, 0) >= amount for name, amount in shape.requests if amount)
-
-
-def _shortages(shape: Shape, work: Work) -> Floats:
-    """Return by row the largest share of a request that is missing."""
-    shares = np.zeros(work.fleet.size)
-    for name, asked in shape.requests:
-        if asked and name in work.fleet.resources:
-            np.maximum(shares, (asked - work.free[work.fleet.resources[name]]) / asked, out=shares)
-    return shares

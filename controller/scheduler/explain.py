@@ -3,7 +3,7 @@
 A proposed change is checked by deciding again with it: what is proposed, when it is done, does place the task.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -175,7 +175,7 @@ def _that_help(
 ) -> Iterator[Proposal]:
     """Yield the single changes after which the scheduler places the task; each is tried."""
     work = Work.of(snapshot.fleet)
-    for proposal, shape in _changes(task.shape, work):
+    for proposal, shape in _changes(task.shape, work, _left_to(task, snapshot)):
         if not fitting(shape, work).any():
             continue
         changed = replace(task, shape=shape)
@@ -186,15 +186,21 @@ def _that_help(
             yield replace(proposal, node=node)
 
 
-def _changes(shape: Shape, work: Work) -> Iterator[tuple[Proposal, Shape]]:
-    yield from _less(shape, work)
+def _left_to(task: TaskView, snapshot: Snapshot) -> dict[str, int]:
+    """Return what the limit of its queue leaves, of each resource that has one."""
+    account = accounts_of(snapshot.queues, {task.queue: snapshot.used.get(task.queue, {})})[task.queue]
+    return {name: limit - account.used.get(name, 0) for name, limit in account.rule.limit.items()}
+
+
+def _changes(shape: Shape, work: Work, left: Mapping[str, int]) -> Iterator[tuple[Proposal, Shape]]:
+    yield from _less(shape, work, left)
     yield from _elsewhere(shape, work)
     yield from _other_ports(shape)
     yield from _other_company(shape)
 
 
-def _less(shape: Shape, work: Work) -> Iterator[tuple[Proposal, Shape]]:
-    """Ask of one resource for as much as some node has on which all else fits."""
+def _less(shape: Shape, work: Work, left: Mapping[str, int]) -> Iterator[tuple[Proposal, Shape]]:
+    """Ask of one resource for as much as some node has on which all else fits, and as the queue's limit leaves."""
     for name, asked in shape.requests:
         index = work.fleet.resources.get(name)
         without = replace(shape, requests=tuple(each for each in shape.requests if each[0] != name))
@@ -202,6 +208,7 @@ def _less(shape: Shape, work: Work) -> Iterator[tuple[Proposal, Shape]]:
         if not asked or not fits.any():
             continue
         most = int(work.free[index][fits].max()) if index is not None else 0
+        most = min(most, left.get(name, most))
         if 0 <= most < asked:
             requests = tuple((other, most if other == name else amount) for other, amount in shape.requests)
             yield (

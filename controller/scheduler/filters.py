@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controller.scheduler.columns import ABSENT, EVERY_ROW, Bools, Ints
+from controller.scheduler.columns import ABSENT, EVERY_ROW, Bools, Floats, Ints
 from controller.scheduler.fleet import PROTOCOLS, Fleet
 from controller.scheduler.reasons import Code
 from controller.scheduler.shape import NODE, Expression, NodeTerm, Place, Shape, TaskTerm
@@ -145,6 +145,15 @@ def fits_resources(shape: Shape, work: Work, rows: slice) -> Iterator[Check]:
         free = work.free[index, rows] if index is not None else np.zeros(work.fleet.size, np.int64)[rows]
         if asked:
             yield Check(free < asked, Code.INSUFFICIENT, resource=name, short_by=asked - free)
+
+
+def shortages(shape: Shape, work: Work) -> Floats:
+    """Return by row the largest share of a request that is missing; 0 where there is enough."""
+    shares = np.zeros(work.fleet.size)
+    for name, asked in shape.requests:
+        if asked and name in work.fleet.resources:
+            np.maximum(shares, (asked - work.free[work.fleet.resources[name]]) / asked, out=shares)
+    return shares
 
 
 def has_ports(shape: Shape, work: Work, rows: slice) -> Iterator[Check]:

@@ -126,13 +126,18 @@ class Placer:
         size = self._work.fleet.size
         if size <= WINDOW or ask.is_choosy:
             return self._best_of(ask, strategy, EVERY_ROW, without)
-        for offset in range(0, size + WINDOW, WINDOW):
-            first = (self._start + offset) % size
-            found = self._best_of(ask, strategy, slice(first, first + WINDOW), without)
+        for first, end in self._windows(size):
+            found = self._best_of(ask, strategy, slice(first, end), without)
             if found is not None:
-                self._start = first if strategy == "binpack" else (first + WINDOW) % size
+                self._start = first if strategy == "binpack" else end % size
                 return found
         return None
+
+    def _windows(self, size: int) -> Iterator[tuple[int, int]]:
+        """Yield windows that cover every row once, from where the search before this one came to."""
+        for begin, last in ((self._start, size), (0, self._start)):
+            for first in range(begin, last, WINDOW):
+                yield first, min(first + WINDOW, last)
 
     def _best_of(self, ask: Ask, strategy: Strategy, rows: slice, without: Collection[int]) -> int | None:
         fits = ask.fits(rows)

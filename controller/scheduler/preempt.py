@@ -4,24 +4,28 @@ Who may be taken: of its own queue those of lower priority; of other queues, if 
 its queue, those that their queue has beyond its guarantee, each counted when those before it are gone. There is no
 cycle: a task that was taken for its priority is below the taker's; and one that was reclaimed was not within a
 guarantee, by the same measure by which one must be to reclaim. So neither can take its place back. Nobody drives out
-those that it is to be near: when they are gone, it could not come.
+those that it is to be near: when they are gone, it could not come. Where the limit of its queue is in the way, those of
+its own queue go who hold so much of it, all on one node.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from controller.scheduler.columns import ABSENT, EVERY_ROW, Bools, Ints
+from controller.scheduler.columns import EVERY_ROW, Bools, Ints
 from controller.scheduler.crowd import NOWHERE
 from controller.scheduler.fairness import Account
-from controller.scheduler.filters import FILTERS, allowed, fits_resources
+from controller.scheduler.filters import FILTERS, allowed, fits_resources, shortages
 from controller.scheduler.node_view import Standing
 from controller.scheduler.shape import Shape
 from controller.scheduler.snapshot import TaskView
 from controller.scheduler.work import Work
 
 MAX_CANDIDATES = 100  # nodes of which the best is chosen, as in Kubernetes
+MAX_REFUSED = 1000
+"""Nodes that are looked at for one task where enough is held and may not all be taken; the least short are first."""
+MAX_REFUSED_IN_CYCLE = 10_000  # of all tasks: at some 50 µs each half a second; the first in order have them
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,32 +47,58 @@ class _Key:
 
 
 @dataclass(slots=True)
+class _Room:
+    """What there is for a task on a node while others go. free: resource -> amount.
+
+    over: resource -> by how much the limit of its queue would be passed; up to 0 is within it.
+    """
+
+    task: TaskView
+    free: dict[str, int]
+    over: dict[str, int]
+
+    def is_enough(self) -> bool:
+        requests = self.task.shape.requests
+        return all(self.free.get(name, 0) >= amount for name, amount in requests if amount) and all(
+            amount <= 0 for amount in self.over.values()
+        )
+
+    def give(self, standing: Standing, sign: int = 1) -> None:
+        """Count one that goes; -1: it stays after all."""
+        _add(self.free, standing, sign)
+        if standing.queue == self.task.queue:
+            for name, amount in standing.requests:
+                if name in self.over:
+                    self.over[name] -= sign * amount
+
+
+@dataclass(slots=True)
 class Preemptor:
     """What was taken in this cycle: a victim is taken once, and its queue is charged no longer."""
 
     work: Work
     accounts: Mapping[str, Account]
     taken: set[str] = field(default_factory=set)
-    _ending: dict[str, Ints] | None = (
-        None  # resource -> what the tasks of each queue hold that are on their way out
-    )
+    _ending: dict[str, dict[str, int]] = field(default_factory=dict)  # of the queues that were asked about
     _releasable: dict[_Key, dict[str, Ints]] = field(default_factory=dict)
+    _refused: int = 0
 
-    def find(self, task: TaskView, now: float) -> Preemption | None:
-        """Return the cheapest preemption that makes room for a task, None if there is none."""
-        if not task.preempts:
+    def find(self, task: TaskView, now: float, *, out: Collection[int] = ()) -> Preemption | None:
+        """Return the cheapest preemption that makes room for a task, None if there is none. out: rows to leave out."""
+        if not task.preempts or self._refused >= MAX_REFUSED_IN_CYCLE:
             return None
-        account = self.accounts[task.queue]
-        reclaims = account.is_guaranteed(task.shape.requests)
-        rows = np.flatnonzero(self._candidates(task, reclaims=reclaims))
+        reclaims = self.accounts[task.queue].is_guaranteed(task.shape.requests)
         found: list[tuple[tuple[float, ...], Preemption]] = []
-        for row in rows:
-            victims = self._victims(task, int(row), now, reclaims=reclaims)
+        refused = 0
+        for row in self._rows(task, out, reclaims=reclaims):
+            victims = self._victims(task, row, now, reclaims=reclaims)
             if victims:
                 own = sum(each.queue == task.queue for each in victims) if reclaims else 0
-                found.append(((own, *_cost(victims, now, int(row))), Preemption(task, int(row), victims)))
-            if len(found) == MAX_CANDIDATES:
+                found.append(((own, *_cost(victims, now, row)), Preemption(task, row, victims)))
+            refused += not victims
+            if len(found) == MAX_CANDIDATES or refused == MAX_REFUSED:
                 break
+        self._refused += refused
         return min(found, key=lambda each: each[0])[1] if found else None
 
     def take(self, preemption: Preemption) -> None:
@@ -93,69 +123,96 @@ class Preemptor:
             return standing.priority < task.priority
         return reclaims and self._is_borrowed(standing, {})
 
+    # What queues hold
+
     def _is_borrowed(self, standing: Standing, gone: Mapping[str, int]) -> bool:
         """Say whether a task is beyond its queue's guarantee once the queue holds less by `gone`."""
-        account = self.accounts.get(standing.queue)
-        if account is None:
+        if standing.queue not in self.accounts:
             return True
-        ending = self._ending_of(standing.queue)
+        return not self._left(standing.queue, gone).holds_as_guaranteed(standing.requests)
+
+    def _left(self, queue: str, gone: Mapping[str, int]) -> Account:
+        """Return what a queue holds when those that are on their way out, and `gone`, have ended."""
+        account, ending = self.accounts[queue], self._ending_of(queue)
         left = {name: used - ending.get(name, 0) - gone.get(name, 0) for name, used in account.used.items()}
-        return not Account(account.rule, left).holds_as_guaranteed(standing.requests)
+        return Account(account.rule, left)
 
     def _ending_of(self, queue: str) -> Mapping[str, int]:
         """Return what a queue will have given back in a moment: that is not there to be reclaimed once more."""
-        crowd = self.work.fleet.crowd
-        if self._ending is None:
-            leaving = crowd.is_ending & (crowd.row != NOWHERE)
-            self._ending = crowd.sum_by(crowd.queue, leaving, len(crowd.queues.values))
-        code = crowd.queues.find(queue)
-        return {name: int(held[code]) for name, held in self._ending.items()} if code != ABSENT else {}
+        known = self._ending.get(queue)
+        if known is None:
+            crowd = self.work.fleet.crowd
+            leaving = crowd.is_ending & (crowd.row != NOWHERE) & (crowd.queue == crowd.queues.find(queue))
+            held = zip(crowd.resources.values, crowd.amounts[:, leaving].sum(axis=1), strict=True)
+            known = self._ending[queue] = {name: int(amount) for name, amount in held}
+        return known
 
-    def _candidates(self, task: TaskView, *, reclaims: bool) -> Bools:
-        fits = allowed(task.shape.place, self.work.fleet).copy()
-        key = _Key(task.queue, task.priority, reclaims)
-        if key not in self._releasable:
-            self._releasable[key] = self._sum(key)
-        released = self._releasable[key]
+    def _over_limit(self, task: TaskView) -> dict[str, int]:
+        """Return by how much a task would pass the limit of its queue, of each resource that has one."""
+        left = self._left(task.queue, {})
+        limit = left.rule.limit
+        return {
+            name: left.used.get(name, 0) + amount - limit[name]
+            for name, amount in task.shape.requests
+            if amount and name in limit
+        }
+
+    # Where enough is held by those who may be taken
+
+    def _rows(self, task: TaskView, out: Collection[int], *, reclaims: bool) -> list[int]:
+        """Return the rows where a task may fit when others are gone, the least short first."""
+        released = self._released(_Key(task.queue, task.priority, reclaims))
         if not released:
-            fits[:] = False
-            return fits
-        for name, asked in task.shape.requests:
+            return []
+        shape, free = task.shape, self.work.free
+        fits = allowed(shape.place, self.work.fleet).copy()
+        fits[list(out)] = False
+        for name, asked in shape.requests:
             index = self.work.fleet.resources.get(name)
             if asked:
-                fits &= self.work.free[index] + released.get(name, 0) >= asked if index is not None else False
-        if fits.any():
-            for each in FILTERS:
-                if each is not fits_resources:
-                    for check in each(task.shape, self.work, EVERY_ROW):
-                        fits &= ~check.fails
-        return fits
+                fits &= free[index] + released.get(name, 0) >= asked if index is not None else False
+        for name, over in self._over_limit(task).items():
+            if over > 0:
+                fits &= released[name] >= over if name in released else False
+        for each in FILTERS if fits.any() else ():
+            if each is not fits_resources:
+                for check in each(shape, self.work, EVERY_ROW):
+                    fits &= ~check.fails
+        rows = np.flatnonzero(fits)
+        least_short = np.argsort(shortages(shape, self.work)[rows], kind="stable")
+        return [int(row) for row in rows[least_short]]
 
-    def _sum(self, key: _Key) -> dict[str, Ints]:
+    def _released(self, key: _Key) -> dict[str, Ints]:
         """Return what those who may be taken hold: resource -> by row; empty if there is nobody."""
-        crowd, fleet = self.work.fleet.crowd, self.work.fleet
-        chosen = (crowd.queue == crowd.queues.find(key.queue)) & (crowd.priority < key.priority)
-        for code, queue in enumerate(crowd.queues.values if key.reclaims else ()):
-            if queue != key.queue:
-                chosen |= (crowd.queue == code) & self._borrowers(queue)
-        chosen &= (crowd.row != NOWHERE) & ~crowd.is_ending & crowd.may_be_preempted
-        chosen[[crowd.slot_of[uid] for uid in self.taken]] = False
-        return crowd.sum_by(crowd.row, chosen, fleet.size) if chosen.any() else {}
+        known = self._releasable.get(key)
+        if known is None:
+            crowd = self.work.fleet.crowd
+            is_own = crowd.queue == crowd.queues.find(key.queue)
+            chosen = is_own & (crowd.priority < key.priority)
+            if key.reclaims:
+                chosen |= ~is_own & self._borrowed()
+            chosen &= (crowd.row != NOWHERE) & ~crowd.is_ending & crowd.may_be_preempted
+            chosen[[crowd.slot_of[uid] for uid in self.taken]] = False
+            known = crowd.sum_by(crowd.row, chosen, self.work.fleet.size) if chosen.any() else {}
+            self._releasable[key] = known
+        return known
 
-    def _borrowers(self, queue: str) -> Bools:
-        """Return by slot what `_is_borrowed` says of a task of this queue, before any other is gone."""
-        crowd, account = self.work.fleet.crowd, self.accounts.get(queue)
+    def _borrowed(self) -> Bools:
+        """Return by slot what `_is_borrowed` says of a task, before any other is gone."""
+        crowd = self.work.fleet.crowd
+        held = [self._left(name, {}) for name in crowd.queues.values if name in self.accounts]
         named, beyond = np.zeros(crowd.row.shape, np.bool_), np.zeros(crowd.row.shape, np.bool_)
-        if account is None:
-            return ~named
-        ending = self._ending_of(queue)
-        for name, guarantee in account.rule.guarantee.items():
-            code = crowd.resources.find(name)
-            asks = crowd.amounts[code] > 0 if code != ABSENT else False
-            named |= asks
-            if account.used.get(name, 0) - ending.get(name, 0) > guarantee:
-                beyond |= asks
+        for code, name in enumerate(crowd.resources.values):
+            asks = crowd.amounts[code] > 0
+            for account in held:
+                if name in account.rule.guarantee:
+                    own = asks & (crowd.queue == crowd.queues.find(account.rule.name))
+                    named |= own
+                    if account.used.get(name, 0) > account.rule.guarantee[name]:
+                        beyond |= own
         return ~named | beyond
+
+    # Who goes, on one node
 
     def _victims(self, task: TaskView, row: int, now: float, *, reclaims: bool) -> tuple[Standing, ...]:
         """Take the cheapest first, else the largest: of whole tasks those may be all that can be reclaimed.
@@ -178,24 +235,24 @@ class Preemptor:
     def _enough(self, task: TaskView, row: int, eligible: Sequence[Standing]) -> tuple[Standing, ...]:
         """Take one after the other until it fits, then spare from the last on those that need not go."""
         free = {name: int(self.work.free[index, row]) for name, index in self.work.fleet.resources.items()}
-        gone: list[Standing] = []
+        room, gone = _Room(task, free, self._over_limit(task)), list[Standing]()
         of_queue: dict[str, dict[str, int]] = {}
         for each in eligible:
-            if _fits(task.shape, free):
+            if room.is_enough():
                 break
             given = of_queue.setdefault(each.queue, {})
             if each.queue == task.queue or self._is_borrowed(each, given):
                 gone.append(each)
-                _add(free, each, +1)
+                room.give(each)
                 _add(given, each, +1)
-        if not _fits(task.shape, free):
+        if not room.is_enough():
             return ()
         for each in reversed(list(gone)):
-            _add(free, each, -1)
-            if _fits(task.shape, free):
+            room.give(each, -1)
+            if room.is_enough():
                 gone.remove(each)
             else:
-                _add(free, each, +1)
+                room.give(each)
         return () if self._would_borrow(task, gone) else tuple(gone)
 
     def _would_borrow(self, task: TaskView, victims: Sequence[Standing]) -> bool:
@@ -206,12 +263,10 @@ class Preemptor:
         own = [each for each in victims if each.queue == task.queue]
         if all(self._is_borrowed(each, {}) for each in own):
             return False
-        ending, gone = self._ending_of(task.queue), dict[str, int]()
+        gone = dict[str, int]()
         for each in own:
             _add(gone, each, +1)
-        account = self.accounts[task.queue]
-        left = {name: used - ending.get(name, 0) - gone.get(name, 0) for name, used in account.used.items()}
-        return not Account(account.rule, left).is_guaranteed(task.shape.requests)
+        return not self._left(task.queue, gone).is_guaranteed(task.shape.requests)
 
 
 def lost_work(task: Standing, now: float) -> float:
@@ -229,10 +284,6 @@ def _cost(victims: tuple[Standing, ...], now: float, row: int) -> tuple[float, .
     """The lowest highest priority first, then the least work lost, then the fewest."""
     highest = max(each.priority for each in victims)
     return highest, sum(lost_work(each, now) for each in victims), len(victims), row
-
-
-def _fits(shape: Shape, free: Mapping[str, int]) -> bool:
-    return all(free.get(name, 0) >= amount for name, amount in shape.requests if amount)
 
 
 def _add(free: dict[str, int], task: Standing, sign: int) -> None:

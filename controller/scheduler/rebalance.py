@@ -7,7 +7,7 @@ reach, then the cheapest moves that reach it. Moves come in waves: each finds it
 that nobody is stopped for a place that is not there. Those that would have to change places with each other stay.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Literal
@@ -17,7 +17,16 @@ import numpy as np
 from controller.scheduler.columns import Floats
 from controller.scheduler.node_view import Standing
 from controller.scheduler.packing_company import add_company
-from controller.scheduler.packing_model import MAX_COLUMNS, Item, Model, model_of, open_rows, rooms
+from controller.scheduler.packing_model import (
+    MAX_CELLS,
+    MAX_COLUMNS,
+    Item,
+    Model,
+    equal_rows,
+    model_of,
+    open_rows,
+    rooms,
+)
 from controller.scheduler.program import Limits, Solved, Terms, minimise, shared, total
 from controller.scheduler.proposal import occupies, used_rows
 from controller.scheduler.snapshot import Snapshot, TaskView
@@ -153,7 +162,12 @@ class _Task:
                 self.work.take_equal(row, task.shape, 1)
         self._fixed = used_rows(without)
         used = {without.row_of[each.standing.node] for each in movables if occupies(each.standing)}
-        self._vacant = _vacant_rows(self.work, used | self._fixed, len(used - self._fixed))
+        groups = self._groups()
+        self.columns = len(groups) * without.size
+        if self.columns > MAX_CELLS:
+            return
+        # Shares of nodes that differ in size are not alike, so that for a balance no order of them is given.
+        self._vacant = self._vacant_rows(used) if request.aim == "nodes" else []
         vacant = {row for rows in self._vacant for row in rows}
         self._empty = np.zeros(without.size, np.bool_)
         self._empty[sorted((used - self._fixed) | vacant)] = True
@@ -161,9 +175,22 @@ class _Task:
         self._targets[sorted(used | self._fixed | vacant)] = True
         if request.aim == "balance":
             self._targets[:] = True
-        groups = self._groups()
         self.columns = len(groups) * int(self._targets.sum())
         self.items = tuple(self._items(groups)) if self.columns <= MAX_COLUMNS else ()
+
+    def _vacant_rows(self, used: set[int]) -> list[list[int]]:
+        """Return empty rows in groups that nothing tells apart, of each as many as can be of use: one for each emptied.
+
+        used: the rows from which something may move.
+        """
+        shapes = list({each.task.shape for each in self._movables.values()})
+        rows = np.flatnonzero(self.work.fleet.exists)
+        rows = rows[~np.isin(rows, list(used | self._fixed))]
+        most = np.zeros((len(shapes), self.work.fleet.size), np.int64)
+        for number, shape in enumerate(shapes):
+            most[number] = open_rows(shape, self.work)
+        found = equal_rows(self.work, shapes, most, map(int, rows[most[:, rows].any(axis=0)]))
+        return [group[: len(used - self._fixed)] for group in found]
 
     def _groups(self) -> list[list[Movable]]:
         groups: dict[object, list[Movable]] = {}
@@ -266,18 +293,6 @@ class _Task:
                 own = self._movables[task.uid]
                 found.append(Move(task, own.standing.node, names[row], 0, own.lost_s))
         return found
-
-
-def _vacant_rows(work: Work, used: Collection[int], most: int) -> list[list[int]]:
-    """Return empty rows in groups of equal ones, of each as many as could be of use: one for each that is emptied."""
-    found: dict[object, list[int]] = {}
-    for row in map(int, np.flatnonzero(work.fleet.exists)):
-        if row not in used:
-            view = work.fleet.view(row)
-            free = work.free[:, row].tobytes(), work.ports_free[:, row].tobytes()
-            key = (*free, view.port_range, tuple(sorted(view.labels.items())), view.taints, view.ports_used)
-            found.setdefault(key, []).append(row)
-    return [rows[:most] for rows in found.values()]
 
 
 def _step(model: Model, terms: Terms, values: Floats, limits: Limits, spent: list[Solved]) -> Solved:

@@ -139,13 +139,12 @@ class _Cycle:
         account, first = turn.account, turn.tasks[0]
         over = account.over_limit(first.shape.requests)
         if over is not None:
-            resource, passed_by = over
-            detail = f"{resource} would be over it by {show_shortfall(resource, passed_by)}"
-            self._wait_in_queue(turn, Code.QUEUE_LIMIT, detail)
+            self._at_limit(turn, account, f"{over[0]} would be over it by {show_shortfall(*over)}")
             return
         allowed = _within_limit(account, first, len(turn.tasks))
         tasks = turn.tasks[:allowed]
-        placed = self._place_equal(tasks, account) if is_groupable(first) and not self._kept else 0
+        is_run = is_groupable(first) and not self._kept and not self._is_promised(tasks)
+        placed = self._place_equal(tasks, account) if is_run else 0
         for task in tasks[placed:]:
             if not self._place_one(task, account):
                 break
@@ -156,6 +155,10 @@ class _Cycle:
             self.line.put_back(turn, len(turn.tasks) - done)
         else:
             self.line.put_back(turn, len(turn.tasks) - placed)
+
+    def _is_promised(self, tasks: tuple[TaskView, ...]) -> bool:
+        """Say whether room is kept for any of these: it goes there, and gives back what is kept if it does not."""
+        return bool(self._nominated) and any(task.uid in self._nominated for task in tasks)
 
     def place_gang(self, turn: Turn) -> None:
         """Place enough of the members, or none."""
@@ -214,11 +217,13 @@ class _Cycle:
         if is_groupable(task) and not self._kept and task.uid not in self._node_of:
             return self._placer.best(task.shape, strategy)
         out = {self._fleet.row_of[name] for name in task.ending_on if name in self._fleet.row_of}
-        out |= {row for row, kept in self._kept.items() if not kept.lets_pass(task, self._now)}
-        for name in (self._node_of.get(task.uid, ""), task.previous_node):
-            known = self._fleet.row_of.get(name)
-            if known is not None and known not in out and self._fits_on(known, task):
-                return known
+        promised = self._fleet.row_of.get(self._node_of.get(task.uid, ""))
+        if promised is not None and promised not in out and self._fits_on(promised, task):
+            return promised  # also where a node is kept for another: that has reckoned with it
+        out |= self._rows_kept_from(task)
+        previous = self._fleet.row_of.get(task.previous_node)
+        if previous is not None and previous not in out and self._fits_on(previous, task):
+            return previous
         failed = {self._fleet.row_of[name] for name in task.failed_on if name in self._fleet.row_of}
         if failed - out:
             row = self._placer.best(task.shape, strategy, out | failed)
@@ -232,7 +237,42 @@ class _Cycle:
     def _strategy(self, task: TaskView, account: Account) -> Strategy:
         return strategy_of(task, account.rule, self._policy)
 
-    # When nothing fits
+    # When nothing fits, or may
+
+    def _at_limit(self, turn: Turn, account: Account, detail: str) -> None:
+        """The first of these tasks may take the place of lesser ones of its queue; else they wait, as it does."""
+        first = turn.tasks[0]
+        if self._finds_victims(first, account, queue=Code.QUEUE_LIMIT, detail=detail):
+            self.line.put_back(turn, len(turn.tasks) - 1)
+            return
+        waiting = tuple(takewhile(lambda task: task.preempts <= first.preempts, turn.tasks))
+        for task in waiting:
+            self._reject(task, Code.QUEUE_LIMIT, detail)
+        self.line.put_back(turn, len(turn.tasks) - len(waiting))
+
+    def _finds_victims(
+        self, task: TaskView, account: Account, *, queue: Code | None = None, detail: str = ""
+    ) -> bool:
+        """Keep the room that others make, or are making already; say whether there is any. queue: why it waits."""
+        kept = self._nominated.pop(task.uid, None)
+        if kept is not None:
+            self._release(kept)
+        row = self._row_being_freed(task)
+        if row is not None:
+            self._reject(task, queue, detail, nominated=self._fleet.view(row).name)
+            self._work.take_equal(row, task.shape, 1)
+            account.take(task.shape.requests)
+            return True
+        preemption = self._preemptor.find(task, self._now, out=self._rows_kept_from(task))
+        if preemption is None:
+            return False
+        self._reject(task, queue, detail, nominated=self._fleet.view(preemption.row).name)
+        self._preempt(preemption)
+        return True
+
+    def _rows_kept_from(self, task: TaskView) -> set[int]:
+        """Return the rows that are kept for others, whom this task would delay there."""
+        return {row for row, kept in self._kept.items() if not kept.lets_pass(task, self._now)}
 
     def _blocked(self, turn: Turn, account: Account) -> int:
         """The first of these tasks fits nowhere: it preempts, or gets a reservation; or its whole queue waits.
@@ -240,16 +280,7 @@ class _Cycle:
         Returns how many of them were decided: those after it that are equal in all to it fare as it does.
         """
         task = turn.tasks[0]
-        row = self._row_being_freed(task)
-        if row is not None:
-            self._reject(task, nominated=self._fleet.view(row).name)
-            self._work.take_equal(row, task.shape, 1)
-            account.take(task.shape.requests)
-            return 1
-        preemption = self._preemptor.find(task, self._now)
-        if preemption is not None:
-            self._reject(task, nominated=self._fleet.view(preemption.row).name)
-            self._preempt(preemption)
+        if self._finds_victims(task, account):
             return 1
         backfill = account.rule.backfill
         if backfill == "none":
@@ -317,13 +348,10 @@ class _Cycle:
         """Give the room to the task now, though it is free only when the victims have ended."""
         self._preemptor.take(preemption)
         self._preemptions.append(preemption)
+        if preemption.row in self._kept:
+            self._kept[preemption.row].passed(preemption.task, self._now)
         self._work.take(preemption.row, preemption.task.shape)
         self.line.accounts[preemption.task.queue].take(preemption.task.shape.requests)
-
-    def _wait_in_queue(self, turn: Turn, code: Code, detail: str) -> None:
-        for task in turn.tasks:
-            self._reject(task, code, detail)
-        self.line.put_back(turn, 0)
 
     def _reject(
         self, task: TaskView, queue: Code | None = None, detail: str = "", nominated: str = ""

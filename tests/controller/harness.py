@@ -26,6 +26,12 @@ from store.errors import LeaseExpired, Rewound
 from store.memory import MemoryStore
 
 START = 1_700_000_000.0
+CLUSTER_PLURALS = {
+    "Node": "nodes",
+    "Namespace": "namespaces",
+    "Queue": "queues",
+    "PriorityClass": "priorityclasses",
+}
 
 
 class NamedController(Controller):
@@ -141,7 +147,7 @@ class Cluster:
             spec = {"containers": [container], **spec}
             metadata: dict[str, Any] = {"name": name, "namespace": namespace}
         else:
-            ref = cluster_ref({"Node": "nodes", "Namespace": "namespaces", "Queue": "queues"}[kind], name)
+            ref = cluster_ref(CLUSTER_PLURALS[kind], name)
             metadata = {"name": name}
         raw = {"apiVersion": "berth/v1", "kind": kind, "metadata": metadata, "spec": spec}
         key = self.keys.spec(ref)

@@ -209,6 +209,26 @@ def test_question_that_cant_be_read_is_refused(body: bytes) -> None:
         foresight.parse_question(body)
 
 
+@pytest.mark.parametrize(
+    "counts", [(foresight.MAX_TASKS + 1,), (-foresight.MAX_TASKS, 2 * foresight.MAX_TASKS)]
+)
+def test_a_plan_of_too_many_tasks_is_refused_however_they_add_up(counts: tuple[int, ...]) -> None:
+    adding = (
+        {**coming(f"much-{number}", "100m"), "count": count, "of": f"much-{number}"}
+        for number, count in enumerate(counts)
+    )
+    with pytest.raises(BadQuestion, match=r"more than|negative"):
+        foresight.parse_question(question(*adding))
+
+
+def test_one_on_each_node_counts_as_many_as_there_are_nodes(
+    world: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foresight, "MAX_TASKS", 1)
+    with pytest.raises(BadQuestion, match="more than 1 tasks"):
+        planned(frozen(world), {**coming("each", "100m"), "perNode": True})
+
+
 def test_drain_is_foreseen_as_it_then_goes(world: Cluster) -> None:
     for number in range(4):
         world.apply(f"t{number}", **cpu("1"))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from controller import repacking
+from controller.answers import BadQuestion
 from controller.scheduler.program import Limits
 from controller.scheduler.rebalance import Request
 from controller.snapshots import Asked
@@ -72,6 +73,14 @@ def planned(world: Cluster, **more: Any) -> dict[str, Any]:
     return repacking.rebalance_plan(frozen, repacking.Asked(Request(**more), LIMITS), None)
 
 
+@pytest.mark.parametrize(
+    "asked", [{"minGain": "nan"}, {"minGain": "-1"}, {"maxMoves": "-1"}, {"seconds": "1e9"}, {"aim": "best"}]
+)
+def test_a_question_that_makes_no_sense_is_refused(asked: dict[str, str]) -> None:
+    with pytest.raises(BadQuestion, match="can't be read"):
+        repacking.parse_asked(asked)
+
+
 def test_moved_task_arrives_where_it_was_meant_to(world: Cluster) -> None:
     apply(world, "web", node="n0")
     move(world, "web", "n2")
@@ -134,6 +143,24 @@ def test_plan_moves_what_may_move_and_names_what_stays(world: Cluster) -> None:
     ]
     assert [(each["task"]["name"], each["reason"]) for each in found["stays"]] == [("a", "rebalance: never")]
     assert found["moves"][0]["bindingUid"] == world.binding("b").binding_uid
+
+
+def test_what_could_be_emptied_tells_which_empty_nodes_that_would_fill(world: Cluster) -> None:
+    for number in range(2):
+        apply(world, f"web{number}", "3", node=f"n{number}")
+    world.add_node("roomy", cpu="8")
+    world.settle()
+    term = world.leader.term
+    assert term is not None
+    frozen = term.freeze(Asked(everywhere=True), world.now, 0)
+    found = repacking.consolidate_plan(frozen, repacking.Asked(Request(), LIMITS), None)
+    told = {each["node"]: (each["state"], each["leaving"], each["arriving"]) for each in found["nodes"]}
+    assert told == {
+        "n0": ("Emptied", 1, 0),
+        "n1": ("Emptied", 1, 0),
+        "n2": ("Empty", 0, 0),
+        "roomy": ("Filled", 0, 2),
+    }
 
 
 def test_what_a_budget_can_never_spare_stays(world: Cluster) -> None:

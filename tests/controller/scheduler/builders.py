@@ -128,6 +128,7 @@ class Life:
             self.evictions.append((victim.uid, victim.for_uid))
             self.tasks[victim.uid] = replace(self.tasks[victim.uid], waiting_since=self.now)
         for rejected in decisions.unschedulable:
+            self.nominated.pop(rejected.task.uid, None)
             if rejected.nominated:
                 self.nominated[rejected.task.uid] = rejected.nominated
         return decisions

@@ -46,6 +46,18 @@ def test_counts_add_up_and_proposals_place_the_task(
                 assert proposal.node == _placed(snapshot, replace(task, shape=changed))
 
 
+def test_what_is_proposed_fits_the_limit_of_the_queue() -> None:
+    task = view("it", 3000, "small")
+    rule = QueueRule("small", limit={"cpu": 2500})
+    seen = Snapshot(Fleet([node("n1")]), (task,), (rule,), {"small": {"cpu": 1000}})
+    found = why_pending(task.uid, seen, POLICY, 0.0, 0)
+    assert found.rejection is not None
+    assert str(found.rejection.queue) == "QueueLimit"
+    assert [(each.field, each.amount, each.node) for each in found.proposals] == [
+        ("resources.requests.cpu", 1500, "n1")
+    ]
+
+
 def _with(shape: Shape, resource: str, amount: int) -> Shape:
     kept = [(name, amount if name == resource else asked) for name, asked in shape.requests]
     return replace(shape, requests=tuple(each for each in kept if each[1] or each[0] != resource))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -63,6 +64,18 @@ def test_a_window_misses_nothing_that_fits(
             assert name in fits
             work.take(row, each.shape)
             naive.take(each.shape, name)
+
+
+def test_windows_cover_each_row_from_wherever_they_begin(narrow: None) -> None:
+    """Five nodes in windows of two: neither the end of the columns nor where the last search came to leaves one out."""
+    plain = NodeView("n0", True, False, {}, (), {"cpu": 4000}, {"cpu": 0}, frozenset(), (31000, 31005), {})
+    for size, start, fits in product((4, 5, 7), range(7), range(7)):
+        if start < size and fits < size:
+            nodes = [replace(plain, name=f"n{number}") for number in range(size)]
+            nodes[fits] = replace(nodes[fits], free={"cpu": 1000})
+            placer = Placer(Work.of(Fleet(nodes)), 0)
+            placer._start = start
+            assert placer.best(Shape((("cpu", 1000),)), "spread") == fits
 
 
 def test_who_prefers_some_nodes_looks_beyond_the_window(narrow: None) -> None:
@@ -309,7 +322,7 @@ def test_what_preemption_could_free_is_what_those_hold_that_may_be_taken(
     accounts = {rule.name: Account(rule, used.get(rule.name, {})) for rule in rules}
     asking = task(0, Shape((("cpu", 100),)), priority=priority)
     preemptor = Preemptor(Work.of(fleet), accounts)
-    found = preemptor._sum(_Key("default", priority, reclaims))
+    found = preemptor._released(_Key("default", priority, reclaims))
     for row in range(fleet.size):
         held = sum(
             dict(each.requests)["cpu"]

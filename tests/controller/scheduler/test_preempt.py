@@ -1,5 +1,6 @@
 """Preemption: who goes, as few as can be, guarantees are kept on both sides, and it comes to an end."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -7,12 +8,15 @@ import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
-from controller.scheduler.fairness import QueueRule
+from controller.scheduler.fairness import Account, QueueRule
 from controller.scheduler.fleet import Fleet
-from controller.scheduler.node_view import NodeView
+from controller.scheduler.node_view import NodeView, Standing
+from controller.scheduler.preempt import MAX_REFUSED, Preemptor
 from controller.scheduler.schedule import schedule
 from controller.scheduler.shape import Company, Expression, Labels, TaskTerm
 from controller.scheduler.snapshot import TaskView
+from controller.scheduler.work import Work
+from schemas.keys import task_ref
 from tests.controller.scheduler.builders import POLICY, Life, node, waiting
 
 
@@ -78,6 +82,71 @@ def test_no_more_is_taken_back_than_a_queue_has_borrowed(wanted: int, gone: int)
     assert {name[0] for name in found} == ({"b"} if wanted < 3 else {"c"})
 
 
+def test_at_the_limit_of_its_queue_a_task_takes_the_place_of_lesser_ones_there() -> None:
+    """n2 is empty, and has no use for it: it is the queue that is full. Others' tasks do not help."""
+    rules = (QueueRule("a", limit={"cpu": 3}), QueueRule("b"))
+    cluster = life(node("n1", cpu=4), node("n2", cpu=4), rules=rules)
+    run(cluster, waiting("low", 1, "a"), waiting("mid", 2, "a", priority=2), waiting("other", 1, "b"))
+    assert {cluster.where[uid] for uid in ("low", "mid", "other")} == {"n1"}
+    assert victims(cluster, waiting("like", 1, "a")) == set()
+    assert victims(cluster, waiting("high", 1, "a", priority=9)) == {"low"}
+    del cluster.tasks["high"]
+    assert victims(cluster, waiting("larger", 2, "a", priority=9)) == {"mid"}
+    del cluster.tasks["larger"]
+    assert victims(cluster, waiting("too-large", 4, "a", priority=9)) == set()
+
+
+def test_who_was_promised_room_takes_it_and_leaves_the_rest_to_others() -> None:
+    """n1 would be the fuller one; but of n2 nothing is free for another as long as it is kept for this one."""
+    cluster = life(node("n1", cpu=3), node("n2", cpu=4))
+    run(cluster, waiting("there", 1))
+    assert cluster.where["there"] == "n1"
+    cluster.come([waiting("promised", 2, age=2), waiting("next", 2, age=3), waiting("last", 2, age=4)])
+    found = schedule(replace(cluster.snapshot(), nominated={"promised": "n2"}), POLICY, 0.0, 0)
+    assert {each.task.uid: each.node for each in found.placed} == {
+        "promised": "n2",
+        "next": "n1",
+        "last": "n2",
+    }
+
+
+def test_what_is_on_its_way_out_leaves_the_limit_and_nobody_else_goes_for_it() -> None:
+    cluster = life(node("n1", cpu=4), rules=(QueueRule("a", limit={"cpu": 2}),))
+    run(cluster, waiting("one", 1, "a"), waiting("two", 1, "a", age=2))
+    cluster.come([waiting("high", 1, "a", priority=9)])
+    seen = cluster.snapshot()
+    (first,) = schedule(seen, POLICY, 0.0, 0).victims
+    seen.fleet.put_task(replace(seen.fleet.standing[first.uid], is_ending=True))
+    again = schedule(replace(seen, nominated={"high": "n1"}), POLICY, 0.0, 0)
+    assert (again.victims, again.unschedulable[0].nominated) == ((), "n1")
+    assert schedule(seen, POLICY, 0.0, 0).victims == (), "another one of its size would wait for that, too"
+
+
+def test_looking_for_victims_has_a_bound_and_begins_where_the_least_is_short() -> None:
+    """B has one more than its guarantee, so that nobody may take two from a node; one node lacks only one."""
+    count = MAX_REFUSED + 50
+    rules = (QueueRule("a", guarantee={"cpu": 4}), QueueRule("b", guarantee={"cpu": 2 * count - 1}))
+    nodes = [replace(node(f"n{number:05}", cpu=2), free={"cpu": 0}) for number in range(count)]
+    there = [
+        Standing(
+            f"b{number}", task_ref("default", f"b{number}"), nodes[number // 2].name, "b", 0, (("cpu", 1),)
+        )
+        for number in range(2 * count)
+    ]
+
+    def preemptor(nodes: list[NodeView], there: list[Standing]) -> Preemptor:
+        accounts = {"a": Account(rules[0]), "b": Account(rules[1], {"cpu": 2 * count})}
+        return Preemptor(Work.of(Fleet(nodes, there)), accounts)
+
+    full = preemptor(nodes, there)
+    assert full.find(waiting("two", 2, "a"), 0.0) is None
+    assert full._refused == MAX_REFUSED
+    roomy = preemptor([*nodes[:-1], replace(nodes[-1], free={"cpu": 1})], there[:-1])
+    found = roomy.find(waiting("two", 2, "a"), 0.0)
+    assert found is not None
+    assert (found.row, len(found.victims)) == (count - 1, 1)
+
+
 tasks = st.builds(
     lambda cpu, memory, queue, priority: (cpu, memory, queue, priority),
     st.integers(1, 4),
@@ -86,14 +155,22 @@ tasks = st.builds(
     st.integers(0, 3),
 )
 sizes = st.lists(st.tuples(st.integers(2, 6), st.integers(2, 6)), min_size=1, max_size=3)
+limits = st.lists(st.sampled_from((None, 0, 2, 4)), min_size=3, max_size=3)
 guarantees = st.lists(st.integers(0, 6), min_size=3, max_size=3)
 Task = tuple[int, int, str, int]
 
 
-def drawn(sizes: list[tuple[int, int]], guaranteed: list[int]) -> Life:
+def drawn(
+    sizes: list[tuple[int, int]], guaranteed: list[int], beyond: Sequence[int | None] = (None,) * 3
+) -> Life:
+    """beyond: by how much the limit of each queue is above its guarantee, None for no limit."""
     rules = tuple(
-        QueueRule(name, guarantee={"cpu": amount} if amount else {})
-        for name, amount in zip("abc", guaranteed, strict=True)
+        QueueRule(
+            name,
+            guarantee={"cpu": amount} if amount else {},
+            limit={} if more is None else {"cpu": amount + more},
+        )
+        for name, amount, more in zip("abc", guaranteed, beyond, strict=True)
     )
     return life(
         *(node(f"n{n}", cpu=cpu, memory=memory) for n, (cpu, memory) in enumerate(sizes)), rules=rules
@@ -108,17 +185,23 @@ def come(cluster: Life, batch: list[Task], first: int) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@example([(3, 2)], [1, 2, 0], [[(1, 2, "a", 0), (2, 0, "a", 0), (2, 1, "b", 0), (3, 0, "b", 1)]])
-@given(sizes, guarantees, st.lists(st.lists(tasks, max_size=6), min_size=1, max_size=3))
+@example([(3, 2)], [1, 2, 0], [None] * 3, [[(1, 2, "a", 0), (2, 0, "a", 0), (2, 1, "b", 0), (3, 0, "b", 1)]])
+@given(sizes, guarantees, limits, st.lists(st.lists(tasks, max_size=6), min_size=1, max_size=3))
 def test_preemption_comes_to_an_end(
-    sizes: list[tuple[int, int]], guaranteed: list[int], batches: list[list[Task]]
+    sizes: list[tuple[int, int]],
+    guaranteed: list[int],
+    beyond: list[int | None],
+    batches: list[list[Task]],
 ) -> None:
     """No cycle, though each victim waits again at once: also where more is guaranteed than there is."""
-    cluster, made = drawn(sizes, guaranteed), 0
+    cluster, made = drawn(sizes, guaranteed, beyond), 0
     for batch in batches:
         come(cluster, batch, made)
         made += len(batch)
         cluster.settle(4 * made + 4)
+        for rule in cluster.rules:
+            held = cluster.used().get(rule.name, {}).get("cpu", 0)
+            assert held <= rule.limit.get("cpu", held)
         cluster.advance(10)
     event(f"evictions: {min(9, len(cluster.evictions))}")
 

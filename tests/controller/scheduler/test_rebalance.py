@@ -1,5 +1,6 @@
 """Moves of running tasks: fewer nodes or more evenly, not too many, each with room when its turn comes."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -54,8 +55,6 @@ def _node(name: str, cpu: int) -> NodeView:
 
 
 def _taken(node: NodeView, task: Standing) -> NodeView:
-    from dataclasses import replace
-
     return replace(node, free={"cpu": node.free["cpu"] - task.requests[0][1]})
 
 
@@ -206,6 +205,19 @@ def test_what_is_too_large_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> 
     world = World([4, 4, 4], [(0, 2), (1, 1), (2, 1)])
     found = ask(world, world.movable())
     assert (found.verdict, found.moves, found.after) == ("TooLarge", (), found.before)
+
+
+def test_of_empty_nodes_as_many_are_looked_at_as_could_be_filled() -> None:
+    """Each has a name as a label, as agents give it; those that take nothing are not among them."""
+    world = World([3, 3, *[6] * 40], [(0, 2), (1, 2)])
+    for number, view in enumerate(world.views):
+        world.views[number] = replace(
+            view, labels={"berth/hostname": view.name}, cordoned=2 <= number < 10, ready=number != 10
+        )
+    found = ask(world, world.movable())
+    assert {each.target for each in found.moves} == {"n11"}
+    assert found.after.used == {"n11"}
+    assert found.columns < 20
 
 
 def moves_of(world: World, *wanted: tuple[int, str]) -> list[Move]:

@@ -75,6 +75,21 @@ def test_conservative_keeps_a_node_for_each_that_is_blocked_and_easy_for_the_fir
         assert set(cluster.where) == runs
 
 
+def test_who_makes_others_leave_takes_no_node_that_is_kept_for_one_before_it() -> None:
+    """The old one waits for all of n1; what is urgent goes where it delays nobody."""
+    rule = QueueRule("default", max_wait=10.0)
+    cluster = Life([node("n1", cpu=4), node("n2", cpu=2)], (rule,))
+    cluster.come([waiting("n1-low", 3, estimate=30.0), waiting("n2-low", 2, age=2, priority=1)])
+    cluster.cycle()
+    assert cluster.where == {"n1-low": "n1", "n2-low": "n2"}
+    cluster.come([waiting("old", 4, age=3)])
+    cluster.advance(11)
+    cluster.come([waiting("urgent", 2, age=4, priority=9)])
+    decisions = cluster.cycle()
+    assert decisions.reservations["old"] == ("n1", 30.0)
+    assert [each.uid for each in decisions.victims] == ["n2-low"], "though n1-low is of less priority"
+
+
 MAX_WAIT = 50.0
 LONGEST = 20
 CROWD = 6  # as many wait at a time: there is always somebody who could go first
@@ -83,16 +98,18 @@ CROWD = 6  # as many wait at a time: there is always somebody who could go first
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.integers(1, 4), st.integers(1, LONGEST), st.booleans(), st.integers(0, 3)),
-        min_size=20,
-        max_size=60,
+        st.tuples(
+            st.integers(1, 2), st.integers(5, LONGEST), st.booleans(), st.integers(0, 3), st.booleans()
+        ),
+        min_size=3,
+        max_size=30,
     ),
     st.integers(1, 2),
 )
 def test_who_has_waited_max_wait_runs_when_what_ran_then_has_ended(
-    stream: list[tuple[int, int, bool, int]], nodes: int
+    stream: list[tuple[int, int, bool, int, bool]], nodes: int
 ) -> None:
-    """The bound on waiting: maxWait, and twice the longest run.
+    """The bound on waiting: maxWait, and twice the longest run, also where some of those that come may preempt.
 
     A stream of tasks of any priority, with and without estimates, comes for as long as the old one waits: once what has
     no estimate on the node that is kept has ended, the end of the rest is known, and nobody delays that.
@@ -109,7 +126,7 @@ def test_who_has_waited_max_wait_runs_when_what_ran_then_has_ended(
     cluster.come([replace(waiting("old", 4, age=100), preempts=False)])
     waited, number = 0.0, 0
     while "old" not in cluster.where:
-        for cpu, length, is_told, priority in (
+        for cpu, length, is_told, priority, preempts in (
             stream[number % len(stream)],
             stream[(number + 7) % len(stream)],
         ):
@@ -118,7 +135,7 @@ def test_who_has_waited_max_wait_runs_when_what_ran_then_has_ended(
             estimate = float(length) if is_told else None
             task = waiting(name, cpu, priority=priority, age=200 + number, estimate=estimate)
             if len(cluster.tasks) - len(cluster.where) < CROWD:
-                cluster.come([replace(task, preempts=False)])
+                cluster.come([replace(task, preempts=preempts)])
         number += 1
         cluster.cycle()
         if "old" in cluster.where:
