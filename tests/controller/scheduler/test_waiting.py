@@ -121,7 +121,9 @@ def test_who_has_waited_max_wait_runs_when_what_ran_then_has_ended(
     cluster.length = lambda task: lengths.get(task.uid, 1.0)
     for number in range(nodes):
         lengths[f"there{number}"] = float(LONGEST)
-        cluster.come([waiting(f"there{number}", 2, age=number)])
+        cluster.come(
+            [waiting(f"there{number}", 2, age=number, priority=9)]
+        )  # older, and nobody makes it wait again
     cluster.cycle()
     cluster.come([replace(waiting("old", 4, age=100), preempts=False)])
     waited, number = 0.0, 0
