@@ -87,17 +87,14 @@ class Scheduling(Waitlist):
                 self._activate(ref)
 
     def _queue_freed(self, name: str) -> None:
-        """Try those that the limit of a queue has room for now, or for whom lesser ones of it may make the rest."""
+        """Try those that the limit of a queue has room for now."""
         account = Account(self._rules[name], dict(self._keeper.used.get(name, {})))
-        lowest = self._keeper.fleet.crowd.lowest_of(name)
         for group in list(self._groups.values()):
             at_limit = [
                 ref for ref, each in group.parked.items() if each.at_limit and self._queue_of(ref) == name
             ]
-            is_within = bool(at_limit) and account.over_limit(group.shape.requests) is None
-            for ref in at_limit:
-                task = self._waiting[ref].task
-                if is_within or (task.preempts and lowest is not None and task.priority > lowest):
+            if at_limit and account.over_limit(group.shape.requests) is None:
+                for ref in at_limit:
                     self._activate(ref)
 
     def _guarantee_freed(self, rule: QueueRule) -> None:
@@ -138,12 +135,11 @@ class Scheduling(Waitlist):
 
     def _may_take_place(self, ref: ObjectRef, lowest: Mapping[str, int]) -> bool:
         task, parked = self._waiting[ref].task, self._group_of[ref].parked[ref]
-        wants_room = Cure.RESOURCES_FREED in parked.cures
-        if not task.preempts or not (wants_room or parked.at_limit):
+        if not task.preempts or Cure.RESOURCES_FREED not in parked.cures:
             return False
         if lowest.get(task.queue, task.priority) < task.priority:
             return True
-        return wants_room and bool(self._rule(task).guarantee) and bool(lowest.keys() - {task.queue})
+        return bool(self._rule(task).guarantee) and bool(lowest.keys() - {task.queue})
 
     # One cycle
 

@@ -91,11 +91,6 @@ class Crowd:
             self.amounts = np.concatenate((self.amounts, np.zeros((1, self.row.shape[0]), np.int64)))
         return code
 
-    def lowest_of(self, queue: str) -> int | None:
-        """Return the lowest priority of those of a queue that stay, None if there are none."""
-        stay = (self.row != NOWHERE) & ~self.is_ending & (self.queue == self.queues.find(queue))
-        return int(self.priority[stay].min()) if stay.any() else None
-
     def sum_by(self, where: Codes, chosen: Bools, size: int) -> dict[str, Ints]:
         """Return what the chosen hold by row or by queue: resource -> int64[code]. Exact up to 2^53."""
         codes = where[chosen]

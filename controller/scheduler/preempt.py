@@ -4,8 +4,7 @@ Who may be taken: of its own queue those of lower priority; of other queues, if 
 its queue, those that their queue has beyond its guarantee, each counted when those before it are gone. There is no
 cycle: a task that was taken for its priority is below the taker's; and one that was reclaimed was not within a
 guarantee, by the same measure by which one must be to reclaim. So neither can take its place back. Nobody drives out
-those that it is to be near: when they are gone, it could not come. Where the limit of its queue is in the way, those of
-its own queue go who hold so much of it, all on one node.
+those that it is to be near: when they are gone, it could not come.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -48,28 +47,18 @@ class _Key:
 
 @dataclass(slots=True)
 class _Room:
-    """What there is for a task on a node while others go. free: resource -> amount.
-
-    over: resource -> by how much the limit of its queue would be passed; up to 0 is within it.
-    """
+    """What there is for a task on a node while others go. free: resource -> amount."""
 
     task: TaskView
     free: dict[str, int]
-    over: dict[str, int]
 
     def is_enough(self) -> bool:
         requests = self.task.shape.requests
-        return all(self.free.get(name, 0) >= amount for name, amount in requests if amount) and all(
-            amount <= 0 for amount in self.over.values()
-        )
+        return all(self.free.get(name, 0) >= amount for name, amount in requests if amount)
 
     def give(self, standing: Standing, sign: int = 1) -> None:
         """Count one that goes; -1: it stays after all."""
         _add(self.free, standing, sign)
-        if standing.queue == self.task.queue:
-            for name, amount in standing.requests:
-                if name in self.over:
-                    self.over[name] -= sign * amount
 
 
 @dataclass(slots=True)
@@ -147,16 +136,6 @@ class Preemptor:
             known = self._ending[queue] = {name: int(amount) for name, amount in held}
         return known
 
-    def _over_limit(self, task: TaskView) -> dict[str, int]:
-        """Return by how much a task would pass the limit of its queue, of each resource that has one."""
-        left = self._left(task.queue, {})
-        limit = left.rule.limit
-        return {
-            name: left.used.get(name, 0) + amount - limit[name]
-            for name, amount in task.shape.requests
-            if amount and name in limit
-        }
-
     # Where enough is held by those who may be taken
 
     def _rows(self, task: TaskView, out: Collection[int], *, reclaims: bool) -> list[int]:
@@ -171,9 +150,6 @@ class Preemptor:
             index = self.work.fleet.resources.get(name)
             if asked:
                 fits &= free[index] + released.get(name, 0) >= asked if index is not None else False
-        for name, over in self._over_limit(task).items():
-            if over > 0:
-                fits &= released[name] >= over if name in released else False
         for each in FILTERS if fits.any() else ():
             if each is not fits_resources:
                 for check in each(shape, self.work, EVERY_ROW):
@@ -235,7 +211,7 @@ class Preemptor:
     def _enough(self, task: TaskView, row: int, eligible: Sequence[Standing]) -> tuple[Standing, ...]:
         """Take one after the other until it fits, then spare from the last on those that need not go."""
         free = {name: int(self.work.free[index, row]) for name, index in self.work.fleet.resources.items()}
-        room, gone = _Room(task, free, self._over_limit(task)), list[Standing]()
+        room, gone = _Room(task, free), list[Standing]()
         of_queue: dict[str, dict[str, int]] = {}
         for each in eligible:
             if room.is_enough():

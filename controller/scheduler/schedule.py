@@ -139,7 +139,9 @@ class _Cycle:
         account, first = turn.account, turn.tasks[0]
         over = account.over_limit(first.shape.requests)
         if over is not None:
-            self._at_limit(turn, account, f"{over[0]} would be over it by {show_shortfall(*over)}")
+            for task in turn.tasks:
+                self._reject(task, Code.QUEUE_LIMIT, f"{over[0]} would be over it by {show_shortfall(*over)}")
+            self.line.put_back(turn, 0)
             return
         allowed = _within_limit(account, first, len(turn.tasks))
         tasks = turn.tasks[:allowed]
@@ -237,36 +239,23 @@ class _Cycle:
     def _strategy(self, task: TaskView, account: Account) -> Strategy:
         return strategy_of(task, account.rule, self._policy)
 
-    # When nothing fits, or may
+    # When nothing fits
 
-    def _at_limit(self, turn: Turn, account: Account, detail: str) -> None:
-        """The first of these tasks may take the place of lesser ones of its queue; else they wait, as it does."""
-        first = turn.tasks[0]
-        if self._finds_victims(first, account, queue=Code.QUEUE_LIMIT, detail=detail):
-            self.line.put_back(turn, len(turn.tasks) - 1)
-            return
-        waiting = tuple(takewhile(lambda task: task.preempts <= first.preempts, turn.tasks))
-        for task in waiting:
-            self._reject(task, Code.QUEUE_LIMIT, detail)
-        self.line.put_back(turn, len(turn.tasks) - len(waiting))
-
-    def _finds_victims(
-        self, task: TaskView, account: Account, *, queue: Code | None = None, detail: str = ""
-    ) -> bool:
-        """Keep the room that others make, or are making already; say whether there is any. queue: why it waits."""
+    def _finds_victims(self, task: TaskView, account: Account) -> bool:
+        """Keep the room that others make, or are making already; say whether there is any."""
         kept = self._nominated.pop(task.uid, None)
         if kept is not None:
             self._release(kept)
         row = self._row_being_freed(task)
         if row is not None:
-            self._reject(task, queue, detail, nominated=self._fleet.view(row).name)
+            self._reject(task, nominated=self._fleet.view(row).name)
             self._work.take_equal(row, task.shape, 1)
             account.take(task.shape.requests)
             return True
         preemption = self._preemptor.find(task, self._now, out=self._rows_kept_from(task))
         if preemption is None:
             return False
-        self._reject(task, queue, detail, nominated=self._fleet.view(preemption.row).name)
+        self._reject(task, nominated=self._fleet.view(preemption.row).name)
         self._preempt(preemption)
         return True
 

@@ -355,19 +355,3 @@ def test_a_guarantee_that_is_given_lets_those_take_back_who_wait() -> None:
     assert answer_of(world)["state"] == "Waiting"
     queue("mine", guarantee={"cpu": "1"})(world)
     world.until(lambda: "it" in nodes_of(world), within=60)
-
-
-def test_who_waits_at_the_limit_takes_the_place_of_a_lesser_one_that_comes_later() -> None:
-    world = Cluster()
-    world.apply("default", kind="Namespace", queues=["*"], maxPriority=1000)
-    world.apply("urgent", kind="PriorityClass", value=1000)
-    queue("small", limit={"cpu": "2"})(world)
-    first(host(), task("there", **cpu("1", queue="small", priorityClassName="urgent")))(world)
-    task(**cpu("2", queue="small", priorityClassName="urgent"))(world)
-    world.settle()
-    assert codes_of(answer_of(world)) == {"QueueLimit"}
-    task("late", **cpu("1", queue="small"))(world)
-    world.settle()
-    assert set(nodes_of(world)) == {"there", "late"}, "it would need the place of one of its own rank, too"
-    end("there")(world)
-    world.until(lambda: set(nodes_of(world)) == {"it"}, within=60)

@@ -82,20 +82,6 @@ def test_no_more_is_taken_back_than_a_queue_has_borrowed(wanted: int, gone: int)
     assert {name[0] for name in found} == ({"b"} if wanted < 3 else {"c"})
 
 
-def test_at_the_limit_of_its_queue_a_task_takes_the_place_of_lesser_ones_there() -> None:
-    """n2 is empty, and has no use for it: it is the queue that is full. Others' tasks do not help."""
-    rules = (QueueRule("a", limit={"cpu": 3}), QueueRule("b"))
-    cluster = life(node("n1", cpu=4), node("n2", cpu=4), rules=rules)
-    run(cluster, waiting("low", 1, "a"), waiting("mid", 2, "a", priority=2), waiting("other", 1, "b"))
-    assert {cluster.where[uid] for uid in ("low", "mid", "other")} == {"n1"}
-    assert victims(cluster, waiting("like", 1, "a")) == set()
-    assert victims(cluster, waiting("high", 1, "a", priority=9)) == {"low"}
-    del cluster.tasks["high"]
-    assert victims(cluster, waiting("larger", 2, "a", priority=9)) == {"mid"}
-    del cluster.tasks["larger"]
-    assert victims(cluster, waiting("too-large", 4, "a", priority=9)) == set()
-
-
 def test_who_was_promised_room_takes_it_and_leaves_the_rest_to_others() -> None:
     """n1 would be the fuller one; but of n2 nothing is free for another as long as it is kept for this one."""
     cluster = life(node("n1", cpu=3), node("n2", cpu=4))
@@ -108,18 +94,6 @@ def test_who_was_promised_room_takes_it_and_leaves_the_rest_to_others() -> None:
         "next": "n1",
         "last": "n2",
     }
-
-
-def test_what_is_on_its_way_out_leaves_the_limit_and_nobody_else_goes_for_it() -> None:
-    cluster = life(node("n1", cpu=4), rules=(QueueRule("a", limit={"cpu": 2}),))
-    run(cluster, waiting("one", 1, "a"), waiting("two", 1, "a", age=2))
-    cluster.come([waiting("high", 1, "a", priority=9)])
-    seen = cluster.snapshot()
-    (first,) = schedule(seen, POLICY, 0.0, 0).victims
-    seen.fleet.put_task(replace(seen.fleet.standing[first.uid], is_ending=True))
-    again = schedule(replace(seen, nominated={"high": "n1"}), POLICY, 0.0, 0)
-    assert (again.victims, again.unschedulable[0].nominated) == ((), "n1")
-    assert schedule(seen, POLICY, 0.0, 0).victims == (), "another one of its size would wait for that, too"
 
 
 def test_looking_for_victims_has_a_bound_and_begins_where_the_least_is_short() -> None:
