@@ -78,7 +78,7 @@ def test_want_of_memory_is_told_apart_from_a_plain_failure(ending: Cluster, name
         container = ending.status(name).containers[0]
         return (container.exit_code, container.oom, container.reason) == (code, True, "OOMKilled")
 
-    eventually(told, 20)
+    eventually(told, 60)
     assert ending.berth("get", "task", name).rows[name][2] == "OOMKilled"
 
 
