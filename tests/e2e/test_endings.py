@@ -112,5 +112,6 @@ def test_task_that_fails_again_and_again_waits_longer_each_time(ending: Cluster)
         )
     )
     assert "exit code 7" in shown[-1]
-    assert len(ends()) == 2  # the newest, and the one before it for `logs -p`
+    # The newest, and the one before it for `logs -p`; a third only until a new attempt runs.
+    eventually(lambda: len(ends()) == 2, 20)
     assert ending.status("looping").state == "Running"
