@@ -89,10 +89,12 @@ class View:
         self.gangs: dict[str, Slot[GangCommit]] = {}  # by the uid of the attempt
         self.unreadable: dict[str, Unreadable] = {}
         self._expected: dict[str, _Expected] = {}
-        self._site_ref: dict[tuple[str, Site], ObjectRef] = {}
+        self._bound_at: dict[Site, ObjectRef] = {}
+        self._reported_at: dict[Site, ObjectRef] = {}
         self._placed: dict[Site, TaskStatus] = {}
         self._place_of: dict[ObjectRef, Site] = {}
         self._frozen_uids: dict[str, frozenset[str]] = {}  # task uid -> its keys that can't be read
+        self.wished: set[ObjectRef] = set()  # tasks that somebody wants evicted
         self.touched: set[Site] | None = (
             None  # sites that may differ since somebody emptied it; None: nobody does
         )
@@ -105,10 +107,8 @@ class View:
         record = self.nodes.get(node)
         if record is None:
             return []
-        places = [("binding", uid) for uid in record.usage.sites] + [
-            ("report", uid) for uid in record.reported
-        ]
-        found = {self._site_ref.get((what, (node, uid))) for what, uid in places}
+        found = {self._bound_at.get((node, uid)) for uid in record.usage.sites}
+        found |= {self._reported_at.get((node, uid)) for uid in record.reported}
         return sorted(ref for ref in found if ref is not None)
 
     def reports_on(self, node: str) -> Iterator[TaskReport]:
@@ -165,6 +165,7 @@ class View:
             case RequestKey(ref, "evict") if ref.plural == "tasks":
                 record = self._record(ref)
                 record.evict = self._read(EvictRequest, kv)
+                self.wished.discard(ref) if record.evict is None else self.wished.add(ref)
                 return self._touched(record)
             case RequestKey(ref, "fence") if ref.plural == "nodes":
                 self._node(ref.name).fence = self._read(FenceRequest, kv)
@@ -198,6 +199,9 @@ class View:
         expected = self._expected.pop(kv.key, None)
         if expected is not None and expected.value == kv.value and isinstance(expected.model, model):
             return self._readable(expected.model, kv)
+        value = model.parse_bytes(kv.value)
+        if value is not None and (decoder is decode or _has_uid(value)):
+            return self._readable(value, kv)
         raw = decoder(kv)
         if isinstance(raw, dict):
             try:
@@ -339,9 +343,10 @@ class View:
         self._place_of.pop(ref, None)
         if after is not None and isinstance(slot, Versioned):
             self._placed[after], self._place_of[ref] = slot.value, after
-        for site in {before, after} - {None}:
-            assert site is not None
-            self._account(site)
+        if before != after or (after is not None and after not in self._bound_at):  # else its binding counts
+            for site in {before, after} - {None}:
+                assert site is not None
+                self._account(site)
         return self._owners(record) if is_settled else self._touched(record)
 
     def _matching(self, kv: KeyValue | None, slot: Slot[M], matches: Callable[[M], bool]) -> Slot[M]:
@@ -382,7 +387,7 @@ class View:
         thawed = self._freeze(site[1], text, frozen=is_unreadable)
         readable = slot if isinstance(slot, Versioned) else None
         ref = task_ref(readable.value.namespace, readable.value.name) if readable else None
-        record, dirty = self._move("binding", site, ref)
+        record, dirty = self._move(self._bound_at, site, ref)
         if record is not None and readable is not None:
             record.bindings[site] = readable
         node = self._node(site[0])
@@ -398,7 +403,7 @@ class View:
         thawed = self._freeze(site[1], text, frozen=isinstance(slot, Unreadable))
         readable = slot if isinstance(slot, Versioned) else None
         ref = task_ref(readable.value.namespace, readable.value.name) if readable else None
-        record, dirty = self._move("report", site, ref)
+        record, dirty = self._move(self._reported_at, site, ref)
         if record is not None and readable is not None:
             record.reports[site] = readable
         reported = self._node(site[0]).reported
@@ -421,19 +426,22 @@ class View:
         return tuple(ref for ref, record in self.tasks.items() if uid in _uids_of(record))
 
     def _move(
-        self, what: str, site: Site, ref: ObjectRef | None
+        self, refs: dict[Site, ObjectRef], site: Site, ref: ObjectRef | None
     ) -> tuple[TaskRecord | None, tuple[ObjectRef, ...]]:
         """Take the binding or report of `site` out of the record that had it; return that of `ref`."""
-        old_ref = self._site_ref.get((what, site))
+        old_ref = refs.get(site)
         dirty: list[ObjectRef] = []
         if old_ref is not None and old_ref != ref:
             old = self._record(old_ref)
-            (old.bindings if what == "binding" else old.reports).pop(site, None)
+            if refs is self._bound_at:
+                old.bindings.pop(site, None)
+            else:
+                old.reports.pop(site, None)
             dirty.extend(self._touched(old))
         if ref is None:
-            self._site_ref.pop((what, site), None)
+            refs.pop(site, None)
             return None, tuple(dirty)
-        self._site_ref[(what, site)] = ref
+        refs[site] = ref
         dirty.append(ref)
         return self._record(ref), tuple(dirty)
 
@@ -458,13 +466,13 @@ class View:
 
     def binding_at(self, site: Site) -> Binding | None:
         """Return the binding of a site, None if there is none, or none that can be read."""
-        ref = self._site_ref.get(("binding", site))
+        ref = self._bound_at.get(site)
         found = self.tasks[ref].bindings.get(site) if ref in self.tasks and ref else None
         return found.value if found else None
 
     def report_at(self, site: Site) -> TaskReport | None:
         """Return the report of a site, None if there is none, or none that can be read."""
-        ref = self._site_ref.get(("report", site))
+        ref = self._reported_at.get(site)
         found = self.tasks[ref].reports.get(site) if ref in self.tasks and ref else None
         return found.value if found else None
 
@@ -498,6 +506,11 @@ def _placed_at(status: Slot[TaskStatus]) -> Site | None:
     if not isinstance(status, Versioned) or not status.value.node or status.value.state in FINISHED:
         return None
     return status.value.node, status.value.uid
+
+
+def _has_uid(value: Model) -> bool:
+    metadata = getattr(value, "metadata", None)
+    return isinstance(metadata, ObjectMeta) and bool(metadata.uid)
 
 
 def _names(metadata: ObjectMeta, ref: ObjectRef) -> bool:
