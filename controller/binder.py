@@ -114,7 +114,7 @@ class Binder:
             self._keys.status(ref): status,
             self._keys.binding(placed.node, inputs.uid): binding,
         }
-        self._outbox.submit(ref, bind_write(bind, self._keys), models)
+        self._outbox.submit(ref, bind_write(bind, self._keys), models, over=inputs.status)
         return True
 
     def forget(self, ref: ObjectRef) -> None:

@@ -306,9 +306,9 @@ class InputsOf:
         queue = verdict.spec.queue if isinstance(verdict, Admitted) else spec.queue
         return queue == ref.name
 
-    def expect(self, key: str, value: bytes, model: Model, *, settles: bool) -> None:
-        """Note what a value on its way to the store says; settles: nothing is left to plan when it is there."""
-        self._view.expect(key, value, model, settles=settles)
+    def expect(self, key: str, value: bytes, model: Model, *, settles: bool, is_whole: bool) -> None:
+        """Note what a value on its way to the store says, as `View.expect` does."""
+        self._view.expect(key, value, model, settles=settles, is_whole=is_whole)
 
     def status_of(self, ref: ObjectRef) -> Versioned[Model] | None:
         """Return the stored status of a task or node, for the writer to patch."""

@@ -13,9 +13,10 @@ from controller.reconcilers.plan import EventNote, Plan, PutEndpoints, PutOwnerS
 from controller.recorder import EVENT_REF, Recorder
 from controller.source import Random
 from controller.writer import Writer
-from controller.writes import Stamps, write_of
+from controller.writes import Stamps, is_whole, write_of
 from schemas.keys import Keys, ObjectRef
 from schemas.meta import Model
+from schemas.versioned import Versioned
 from store.api import Put
 from store.batch import FencedOff, Outcome, Unknown, Write
 from store.errors import LeaseExpired
@@ -54,15 +55,18 @@ class Outbox:
         write: Write,
         models: Mapping[str, Model] = NO_MODELS,
         *,
+        over: Versioned[Model] | None = None,
         settles: bool = False,
     ) -> None:
         """Hand over one write about `ref`. models: key -> what is put there, so that it need not be parsed again.
 
+        over: the status that one of them is written over; what it holds beyond its model, its successor holds, too.
         settles: once it is seen, nothing is left to plan about `ref`, unless something else happens to it.
         """
+        whole = is_whole(over)
         for op in write.ops if models else ():
             if isinstance(op, Put) and op.key in models:
-                self._inputs.expect(op.key, op.value, models[op.key], settles=settles)
+                self._inputs.expect(op.key, op.value, models[op.key], settles=settles, is_whole=whole)
         for subject in subjects_of(write):
             self.ledger.sent(subject)
         self._ready.append(write)
@@ -81,7 +85,8 @@ class Outbox:
         if not plan.intents:
             return
         stamps = Stamps(self._random.uid, self._inputs.composed, now)
-        write = write_of(plan, self._keys, self._inputs.status_of(plan.ref), stamps)
+        before = self._inputs.status_of(plan.ref)
+        write = write_of(plan, self._keys, before, stamps)
         if write is not None:
             statuses = [each for each in plan.intents if isinstance(each, PutTaskStatus | PutOwnerStatus)]
             models: dict[str, Model] = {self._keys.status(plan.ref): each.status for each in statuses}
@@ -96,7 +101,7 @@ class Outbox:
             settles = (
                 rolled_up and plan.waiting is None
             )  # of a task without a place it may be the first step only
-            self.submit(plan.ref, write, models, settles=settles)
+            self.submit(plan.ref, write, models, over=before, settles=settles)
 
     def note(self, ref: ObjectRef, uid: str, note: EventNote, now: float) -> None:
         """Log a note about an object and record it as an event."""

@@ -67,6 +67,7 @@ class _Expected:
     value: bytes
     model: Model
     settles: bool
+    is_whole: bool
 
 
 MAX_EXPECTED = (
@@ -198,7 +199,7 @@ class View:
             return None
         expected = self._expected.pop(kv.key, None)
         if expected is not None and expected.value == kv.value and isinstance(expected.model, model):
-            return self._readable(expected.model, kv)
+            return self._readable(expected.model, kv, is_whole=expected.is_whole)
         value = model.parse_bytes(kv.value)
         if value is not None and (decoder is decode or _has_uid(value)):
             return self._readable(value, kv)
@@ -220,17 +221,21 @@ class View:
         slot = self._read(model, kv)
         return self._matching(kv, slot, matches) if matches else slot
 
-    def _readable(self, value: M, kv: KeyValue) -> Versioned[M]:
+    def _readable(self, value: M, kv: KeyValue, *, is_whole: bool = False) -> Versioned[M]:
         self.unreadable.pop(kv.key, None)
-        return Versioned(value, RawJson(kv.value), kv.create_revision, kv.mod_revision, kv.version)
+        raw = RawJson(kv.value, is_whole=is_whole)
+        return Versioned(value, raw, kv.create_revision, kv.mod_revision, kv.version)
 
-    def expect(self, key: str, value: bytes, model: Model, *, settles: bool = False) -> None:
+    def expect(
+        self, key: str, value: bytes, model: Model, *, settles: bool = False, is_whole: bool = False
+    ) -> None:
         """Note what `value`, on its way to `key`, says: if the store shows these very bytes, they need no parsing.
 
-        settles: nor is there anything left to plan for the object, as far as this value goes.
+        settles: nor is there anything left to plan for the object, as far as this value goes. is_whole: nor do the
+        bytes hold anything that the model does not say.
         """
         self._expected.pop(key, None)
-        self._expected[key] = _Expected(value, model, settles)
+        self._expected[key] = _Expected(value, model, settles, is_whole)
         if len(self._expected) > MAX_EXPECTED:
             del self._expected[next(iter(self._expected))]
 

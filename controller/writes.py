@@ -50,7 +50,7 @@ from schemas.timestamps import format_time
 from schemas.versioned import Versioned
 from store.api import Compare, Delete, Op, Put, absent, unchanged
 from store.batch import Write
-from store.codec import encode, patch
+from store.codec import RawJson, encode, patch
 
 OWNABLE = frozenset({"tasks", "jobs"})  # kinds that owners make
 
@@ -78,9 +78,16 @@ class Bind:
 
 def merged(before: Versioned[Model] | None, model: Model) -> bytes:
     """Return `model` as JSON over the stored object: known fields replaced, unknown ones kept."""
+    if is_whole(before):
+        return model.to_bytes()
     known = _names_of(type(model))
     kept = {key: value for key, value in before.raw.items() if key not in known} if before else {}
     return encode({**kept, **model.to_json()}) if kept else model.to_bytes()
+
+
+def is_whole(before: Versioned[Model] | None) -> bool:
+    """Say whether it is known, without a look, that what is stored holds no field that its model does not have."""
+    return before is None or (isinstance(before.raw, RawJson) and before.raw.is_whole)
 
 
 @cache

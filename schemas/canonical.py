@@ -3,7 +3,13 @@
 import hashlib
 import json
 
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_ENCODER = json.JSONEncoder(
+    sort_keys=True,
+    separators=(",", ":"),
+    ensure_ascii=False,
+    allow_nan=False,
+    check_circular=False,  # values are trees: what people write can't contain itself, and looking takes a quarter
+)
 
 
 def canonical_json(value: object) -> bytes:

@@ -68,12 +68,14 @@ class RawJson(Mapping[str, Any]):
     """The stored JSON of an object as a mapping that is parsed when it is asked, which is seldom.
 
     It holds the bytes that the cache holds anyway; what was parsed is not kept. For bytes that `decode` took.
+    is_whole: it is known to hold no field but those of its model, so that who writes over it need not look for others.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_value", "is_whole")
 
-    def __init__(self, value: bytes) -> None:
+    def __init__(self, value: bytes, *, is_whole: bool = False) -> None:
         self._value = value
+        self.is_whole = is_whole
 
     def parse(self) -> Json:
         """Return a dict of the caller's own."""

@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.view import View
+from controller.writes import is_whole, merged
 from schemas.binding import Desired
 from schemas.keys import Keys, ObjectRef, cluster_ref, task_ref
 from schemas.meta import Model
 from schemas.state import TaskState
+from schemas.status import TaskStatus
 from schemas.versioned import Versioned
 from store.api import KeyValue
 from store.codec import Unreadable, encode
@@ -168,6 +170,27 @@ def test_a_spec_without_uid_is_unreadable() -> None:
     del raw["metadata"]["uid"]
     feed.put(KEYS.spec(T), raw)
     assert isinstance(feed.view.tasks[T].spec, Unreadable)
+
+
+def test_only_over_what_this_leader_wrote_whole_nobody_looks_for_unknown_fields() -> None:
+    feed, key, model = Feed(), KEYS.status(T), TaskStatus(uid=UID)
+
+    def stored(value: bytes, *, own: bool) -> Versioned[TaskStatus]:
+        over = feed.view.task(T).status
+        assert not isinstance(over, Unreadable)
+        if own:
+            feed.view.expect(key, value, model, is_whole=is_whole(over))
+        feed.put(key, value)
+        found = feed.view.task(T).status
+        assert isinstance(found, Versioned)
+        return found
+
+    assert is_whole(stored(merged(None, model), own=True))
+    newer = stored(encode({**model.to_json(), "newer": 1}), own=False)
+    assert not is_whole(newer)
+    after = stored(merged(newer, model), own=True)
+    assert not is_whole(after)
+    assert after.raw["newer"] == 1
 
 
 def test_unknown_fields_of_newer_versions_are_kept() -> None:
