@@ -209,6 +209,8 @@ class Evicting:
 
         What is written about serves nobody, for who asks: nobody knows whether it stays.
         """
+        if not candidates:
+            return {}
         standings = self._standings
         budgets = tuple(standings.budgets({each.ref.namespace for each in candidates}))
         found = (

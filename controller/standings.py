@@ -15,6 +15,7 @@ from schemas.keys import ObjectRef
 
 OWNERS = frozenset({"deployments", "daemonsets"})  # kinds that say how many tasks they want
 BUDGETS = "disruptionbudgets"
+MOST_PUT_OFF = 20_000  # changes that wait until somebody asks, where there is no budget; each is a reference
 
 
 @dataclass(slots=True)
@@ -43,6 +44,7 @@ class Standings:
         self._differing: set[ObjectRef] | None = None  # None: all of it, nothing was looked at yet
         self._within: dict[str, _Within] = {}
         self._uids: dict[ObjectRef, str] = {}  # of owners that say how many they want
+        self._has_news = True  # a budget differs, so that there is something to look at
         self._moved: set[ObjectRef] = set()  # budgets that may stand otherwise
         self._told: dict[ObjectRef, Standing] = {}
 
@@ -50,6 +52,7 @@ class Standings:
         """Take in that something about this object differs."""
         if self._differing is not None:
             self._differing.add(ref)
+        self._has_news = self._has_news or ref.plural == BUDGETS
 
     def disrupted(self, task: ObjectRef) -> None:
         """Take in that a task was decided to go, or no longer is."""
@@ -77,6 +80,8 @@ class Standings:
 
     def news(self, is_gone: Callable[[ObjectRef], bool]) -> list[ObjectRef]:
         """Return the budgets that stand otherwise than when this was asked before."""
+        if self._may_put_off():
+            return []
         self._catch_up()
         moved, self._moved = self._moved, set()
         found = []
@@ -86,6 +91,12 @@ class Standings:
                 found.append(ref)
             self._note(ref, now)
         return found
+
+    def _may_put_off(self) -> bool:
+        """Say whether there is no budget at all, so that what tasks do concerns nobody yet."""
+        if self._has_news or any(within.covers for within in self._within.values()):
+            return False
+        return self._differing is not None and len(self._differing) < MOST_PUT_OFF
 
     def told(self, budget: ObjectRef, is_gone: Callable[[ObjectRef], bool]) -> Standing | None:
         """Return how a budget stands, as `standing` does, to who writes it down: from now on that is no news."""
@@ -108,7 +119,7 @@ class Standings:
             differing: Iterable[ObjectRef] = (*self._view.tasks, *self._view.workloads.objects)
         else:
             differing = self._differing
-        self._differing = set()
+        self._differing, self._has_news = set(), False
         budgets = []
         for ref in differing:
             if ref.plural == "tasks":

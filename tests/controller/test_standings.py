@@ -145,6 +145,27 @@ def test_report_that_moves_no_budget_plans_none(looked_at: Counter[ObjectRef]) -
     assert asked == []
 
 
+@pytest.mark.parametrize("most", [standings.MOST_PUT_OFF, 3])
+def test_without_a_budget_tasks_are_looked_at_when_one_comes_or_too_many_wait(
+    looked_at: Counter[ObjectRef], monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(standings, "MOST_PUT_OFF", most)
+    world = guarded_apps(replicas=0)
+    deploy(world, "a0", 3)
+    world.settle()
+    world.advance(5)
+    assert bool(looked_at) == (most == 3)
+    guard(world, "a0", minAvailable=1)
+    world.settle()
+    assert told(world, "a0") == looked_at_afresh(world, "a0") == Standing(3, 3, 1)
+    world.remove(world.keys.spec(budget_ref("a0")))
+    world.settle()
+    looked_at.clear()
+    delete_owned(world, world.bindings()[0].name)
+    world.settle()
+    assert bool(looked_at) == (most == 3)
+
+
 def test_node_that_goes_and_comes_moves_the_budgets_of_what_runs_there() -> None:
     world = guarded_apps("a0", replicas=4)
     node = world.bindings()[0].node
