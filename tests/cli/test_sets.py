@@ -19,19 +19,23 @@ from tests.cli.helpers import Shell, write_yaml
 from tests.client.helpers import KEYS, World, make_object, make_task
 from tests.client.owned import keep, make_deployment, make_owned, make_template
 from tests.gitops.repositories import Repository
+from tools import CLONE
 
 PRUNE = ("--set", "shop", "--prune")
 OVERLAY = """\
 resources: [{base}]
+openapi: {{path: kustomize.schema.json}}
 namePrefix: prod-
 images:
   - {{name: nginx, newTag: "1.27"}}
 replicas:
   - {{name: web, count: 3}}
 patches:
-  - target: {{kind: Deployment}}
-    patch: |-
-      - {{op: add, path: /spec/template/spec/containers/0/envFrom, value: [{{configMapRef: {{name: settings}}}}]}}
+  - patch: |-
+      apiVersion: berth/v1
+      kind: Deployment
+      metadata: {{name: web}}
+      spec: {{template: {{spec: {{containers: [{{name: main, envFrom: [{{configMapRef: {{name: settings}}}}]}}]}}}}}}
   - target: {{kind: ConfigMap}}
     patch: |-
       - {{op: replace, path: /data/a, value: "2"}}
@@ -256,6 +260,7 @@ def test_the_real_program_makes_an_overlay_of_kinds_that_it_does_not_know(
     write_yaml(folder / "all.yaml", web, make_object("ConfigMap", "settings") | {"data": {"a": "1"}})
     overlay = tmp_path / "prod"
     overlay.mkdir()
+    shutil.copy(CLONE / "manifests/schema/kustomize.schema.json", overlay)
     (overlay / "kustomization.yaml").write_text(OVERLAY.format(base=os.path.relpath(folder, overlay)))
     made = {raw["kind"]: raw for raw in yaml.safe_load_all(berth("render", "-f", str(overlay)).out)}
     deployment, settings = made["Deployment"], made["ConfigMap"]
