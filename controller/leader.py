@@ -487,11 +487,19 @@ class Term:
         ledger = self._outbox.ledger
         rejections, victims = self._preempting.answer(decisions, now, ledger.is_busy, self._outbox.note)
         for ref in victims:
-            self._queue.add(ref)
+            self._tell_now(ref, now)
         for rejected in rejections:
             self.counters.unschedulable += 1
             with self._isolated(rejected.task.ref, now):
                 self._reject(rejected, now, is_news=rejected.task.ref not in held)
+
+    def _tell_now(self, ref: ObjectRef, now: float) -> None:
+        """Tell a victim before the next cycle, which may find another place for whom it makes room."""
+        with self._isolated(ref, now):
+            if self._outbox.ledger.blocks(ref):
+                self._queue.add(ref)
+            else:
+                self._plan_one(ref, now)
 
     def _may_bind(self, ref: ObjectRef, now: float) -> bool:
         hindrance = self._binder.hindrance(ref)
