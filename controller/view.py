@@ -90,7 +90,7 @@ class View:
         self.unreadable: dict[str, Unreadable] = {}
         self._expected: dict[str, _Expected] = {}
         self._site_ref: dict[tuple[str, Site], ObjectRef] = {}
-        self._placed: dict[Site, TaskStatus] = {}
+        self._placed: dict[Site, tuple[ObjectRef, TaskStatus]] = {}
         self._place_of: dict[ObjectRef, Site] = {}
         self._frozen_uids: dict[str, frozenset[str]] = {}  # task uid -> its keys that can't be read
         self.touched: set[Site] | None = (
@@ -338,7 +338,7 @@ class View:
             self._placed.pop(before, None)
         self._place_of.pop(ref, None)
         if after is not None and isinstance(slot, Versioned):
-            self._placed[after], self._place_of[ref] = slot.value, after
+            self._placed[after], self._place_of[ref] = (ref, slot.value), after
         for site in {before, after} - {None}:
             assert site is not None
             self._account(site)
@@ -447,7 +447,7 @@ class View:
             ended = report is not None and report.final and report.binding_uid == binding.binding_uid
             usage.set(uid, None if ended else binding.grants)
         elif site in self._placed:
-            usage.set(uid, self._placed[site].grants)  # its binding's key is missing and will be put back
+            usage.set(uid, self._placed[site][1].grants)  # its binding's key is missing and will be put back
         elif report is not None and report.unbound and not _is_over(report):
             usage.set_unbound(uid, report.grants_resources, report.ports)
         else:
@@ -461,6 +461,11 @@ class View:
         ref = self._site_ref.get(("binding", site))
         found = self.tasks[ref].bindings.get(site) if ref in self.tasks and ref else None
         return found.value if found else None
+
+    def placed_at(self, site: Site) -> ObjectRef | None:
+        """Return the task whose status places it at a site, whether its binding is there or not."""
+        found = self._placed.get(site)
+        return found[0] if found is not None else None
 
     def report_at(self, site: Site) -> TaskReport | None:
         """Return the report of a site, None if there is none, or none that can be read."""
