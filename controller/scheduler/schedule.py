@@ -377,8 +377,10 @@ class _Cycle:
         row = self._fleet.row_of.get(self._node_of.get(task.uid, ""))
         if row is None or not allowed(task.shape.place, self._fleet)[row]:
             return None
-        is_ending = any(each.is_ending for each in self._fleet.on_row.get(row, {}).values())
-        return row if is_ending else None
+        return row if self._is_ending_on(row) else None
+
+    def _is_ending_on(self, row: int) -> bool:
+        return any(each.is_ending for each in self._fleet.on_row.get(row, {}).values())
 
     def _preempt(self, preemption: Preemption) -> None:
         """Give the room to the task now, though it is free only when the victims have ended."""
@@ -421,11 +423,14 @@ class _Cycle:
     # Room that is kept from cycles before
 
     def _keep_nominated(self, snapshot: Snapshot) -> dict[str, Taken]:
-        """Take the room of those for whom victims are ending, so that nobody else gets it."""
+        """Take the room that was promised, where it is free or becomes free, so that nobody else gets it.
+
+        Where nobody was told to go yet there is no room to keep: it would be missed by those who go before in the line.
+        """
         kept = {}
         for task in snapshot.pending:
             row = self._fleet.row_of.get(snapshot.nominated.get(task.uid, ""))
-            if row is not None:
+            if row is not None and (self._is_ending_on(row) or self._fits_on(row, task)):
                 kept[task.uid] = self._work.take_equal(row, task.shape, 1)
         return kept
 
