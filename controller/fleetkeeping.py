@@ -253,7 +253,6 @@ class FleetKeeper:
             may_be_preempted=False,
         )
 
-
     def _queue_of(self, ref: ObjectRef) -> str:
         """Return the queue that a task says, else that of its namespace; empty if nobody can know."""
         spec, namespace = self.view.task(ref).spec, self.view.namespaces().get(ref.namespace)

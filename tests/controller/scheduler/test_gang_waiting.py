@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from controller.scheduler.backfill import MAX_RESERVATIONS
 from controller.scheduler.crowd import NEVER
+from controller.scheduler.explain import why_pending
 from controller.scheduler.fairness import QueueRule
 from controller.scheduler.reasons import Code
 from controller.scheduler.schedule import Decisions, Policy, schedule
 from controller.scheduler.shape import Company, Expression, Labels, TaskTerm
 from controller.scheduler.snapshot import Gang, TaskView
-from tests.controller.scheduler.builders import Life, gang, node, waiting
+from tests.controller.scheduler.builders import POLICY, Life, gang, node, waiting
 
 KINDS = ("none", "easy", "conservative")
 
@@ -67,6 +68,18 @@ def test_others_may_use_what_is_left_beside_members_on_their_node() -> None:
     cluster.advance(10)
     cluster.cycle()
     assert {"ring-0", "ring-1"} <= set(cluster.where)
+
+
+def test_why_names_what_is_kept_for_a_task_and_for_all_of_a_gang() -> None:
+    cluster = life(4, 4, 4, backfill="conservative")
+    run(
+        cluster, waiting("a", 3, estimate=10.0), waiting("b", 3, estimate=20.0, age=2), waiting("c", 4, age=3)
+    )
+    cluster.come([*gang("ring", 2, 4, age=10), waiting("lone", 4, age=20)])
+    kept = {
+        uid: why_pending(uid, cluster.snapshot(), POLICY, cluster.now, 0).kept for uid in ("ring-1", "lone")
+    }
+    assert kept == {"ring-1": ((cluster.where["a"], 20.0), (cluster.where["b"], 20.0)), "lone": ()}
 
 
 def test_several_members_share_a_node_and_as_few_are_kept_as_can_be() -> None:
