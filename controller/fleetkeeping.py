@@ -82,13 +82,13 @@ class FleetKeeper:
     _views: tuple[NodeView, ...] | None = None
 
     def __post_init__(self) -> None:
-        self.view.touched = {
+        self.view.sites.touched = {
             (name, uid) for name, record in self.view.nodes.items() for uid in record.usage.holders()
         }
 
     def close(self) -> None:
         """Nobody looks any more."""
-        self.view.touched = None
+        self.view.sites.touched = None
 
     # Nodes
 
@@ -149,12 +149,12 @@ class FleetKeeper:
 
     @property
     def _touched(self) -> set[Site]:
-        assert self.view.touched is not None, "it was closed"
-        return self.view.touched
+        assert self.view.sites.touched is not None, "it was closed"
+        return self.view.sites.touched
 
     def sync(self) -> Freed:
         """Take in what changed in the view since the last time."""
-        touched, self.view.touched = self._touched, set()
+        touched, self.view.sites.touched = self._touched, set()
         queues = {queue for site in touched if (queue := self._restand(site)) is not None}
         nodes = set()
         for name in {name for name, _ in touched}:
@@ -211,9 +211,9 @@ class FleetKeeper:
         grants = record.usage.held(site[1]) if record is not None else None
         if grants is None:
             return None
-        binding, assumed = self.view.binding_at(site), self._assumed.get(site)
+        binding, assumed = self.view.sites.binding_at(site), self._assumed.get(site)
         if binding is not None:
-            return self._bound(binding, grants, self.view.report_at(site))
+            return self._bound(binding, grants, self.view.sites.report_at(site))
         if assumed is not None:
             return _assumed_standing(assumed, site, grants)
         return self._without_binding(site, grants)
@@ -240,7 +240,7 @@ class FleetKeeper:
 
     def _without_binding(self, site: Site, grants: Grants) -> Standing:
         """Its binding's key is missing, or can't be read: it holds its room, and nobody moves it."""
-        report, ref = self.view.report_at(site), self.view.placed_at(site)
+        report, ref = self.view.sites.report_at(site), self.view.sites.placed_at(site)
         name = (report.namespace, report.name) if report is not None else ("", site[1])
         return Standing(
             uid=_apart(site[1], site[0]),

@@ -214,7 +214,7 @@ class Term:
     def _node_changed(self, name: str, now: float) -> None:
         self._evicting.changed((cluster_ref("nodes", name),))
         if self._inputs.refresh_node(name, now):
-            tasks = self._view.tasks_on(name)
+            tasks = self._view.sites.tasks_on(name)
             self._evicting.changed(tasks)
             for ref in self._ganging.changed(tasks):
                 self._queue.add(ref)
