@@ -77,7 +77,9 @@ def test_an_out_of_memory_kill_is_remembered_until_the_end() -> None:
 
 def test_an_out_of_memory_kill_that_is_told_before_the_start_is_remembered() -> None:
     start = Start(TARGET, RUNNING.id)
-    world = make_world(ContainerSeen(CREATED), OomSeen(CREATED.id), Done(start, RUNNING), ContainerSeen(ENDED))
+    world = make_world(
+        ContainerSeen(CREATED), OomSeen(CREATED.id), Done(start, RUNNING), ContainerSeen(ENDED)
+    )
     assert observed(world).containers[0].oom
 
 

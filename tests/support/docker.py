@@ -7,7 +7,9 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import docker
 import pytest
 
 from tools.docker_http import berth_containers, container_labels
@@ -59,6 +61,18 @@ def left_behind(host: str, before: set[str]) -> str:
     left = berth_containers(host) - before
     labels = container_labels(host) if left else {}
     return "; ".join(f"{each[:12]} {labels.get(each)}" for each in left)
+
+
+def list_containers(client: docker.APIClient, **query: Any) -> list[Any]:
+    """Return what `client.containers(**query)` does; it is asked again when a container vanished meanwhile.
+
+    Docker 20.10 answers 404 then, whosever container it was.
+    """
+    while True:
+        try:
+            return list(client.containers(**query))
+        except docker.errors.NotFound:
+            continue
 
 
 @pytest.fixture(scope="session")

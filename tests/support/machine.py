@@ -13,10 +13,11 @@ from typing import Any
 import docker
 
 from tests.support.cluster import BERTH, Json, manifest
+from tests.support.docker import list_containers
 from tests.support.ports import SLOT, free_port_block
 
 START_S = 120.0  # a cold start of four processes on a busy machine
-COMMAND_S = 90.0  # any other command, such as a stop of all of them
+COMMAND_S = 120.0  # any other command, such as a stop of all of them
 
 
 class Machine:
@@ -90,7 +91,7 @@ class Machine:
 
     def containers(self, node: str = "") -> list[Json]:
         """Return the containers of a node that run."""
-        return list(self.docker.containers(filters={"label": f"berth.node={node or self.node}"}))
+        return list_containers(self.docker, filters={"label": f"berth.node={node or self.node}"})
 
     def json(self, *arguments: str) -> Any:
         """Return what a command prints as JSON; it must work."""

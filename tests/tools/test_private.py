@@ -31,7 +31,7 @@ def needs_means() -> None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(str(reason))
 
 
-def eventually(holds: Callable[[], bool], *, within_s: float = 20.0) -> None:
+def eventually(holds: Callable[[], bool], *, within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < deadline, "still not so"
