@@ -161,7 +161,8 @@ def telling(peer: AgentPeer, tls: AgentTls) -> Iterator[None]:
     except ssl.SSLError as error:
         raise peer.error(tls_trouble(peer.api_address, tls, error)) from None
     except (OSError, http.client.HTTPException, EOFError) as error:
-        why = str(error) or type(error).__name__
+        silent = f"no answer within {CONNECT_TIMEOUT_S:.0f} s" if isinstance(error, TimeoutError) else ""
+        why = silent or str(error) or type(error).__name__
         hint = f"; {what_may_lack(peer.api_address, tls)}" if isinstance(error, CUT_OFF) else ""
         raise peer.error(f"does not answer at {peer.api_address} ({why}{hint})") from None
 

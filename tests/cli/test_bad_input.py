@@ -151,6 +151,7 @@ def berth(*arguments: str, **environment: str) -> tuple[int, str, str, float]:
         ("get tasks -n BadNS!", "namespace 'BadNS!' can't exist: a name has at most 63 lower case letters"),
         ("cp team/web:/etc/hosts .", "a namespace is told by -n: berth cp -n team web:/etc/hosts"),
         ("cp site team/web:/www", "a namespace is told by -n: berth cp -n team web:/www"),
+        ("cp web:/etc/hosts -", "- is no file here; to read one: berth exec NAME -- cat PATH"),
         ("apply -f tests/cli/test_bad_inptu.py", "(did you mean tests/cli/test_bad_input.py?)"),
     ],
 )
