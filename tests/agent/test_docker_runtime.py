@@ -99,7 +99,7 @@ def test_out_of_memory_is_told_apart_from_a_plain_failure(live: LiveAgent) -> No
 def test_out_of_memory_of_the_main_process_is_told(live: LiveAgent) -> None:
     """It has several attempts: the engine misses a kill at times, when the container ends with it.
 
-    (Docker 20.10 with cgroups v1 on a busy machine: told after the end 3 times in 100, and never once in 260.)
+    (Docker 20.10 with cgroups v1 on a busy machine: told after the end 9 times in 260, and once not at all.)
     """
     often = {"initial": "300ms", "factor": 1}
     binding = live.bind(shell("exec tail /dev/zero", container=SMALL, restartBackoff=often))

@@ -37,7 +37,7 @@ from schemas.report import NodeReport
 from schemas.status import NodeStatus, TaskStatus
 from store.api import Put, Store, Txn
 from store.errors import StoreError
-from tests.support.docker import list_containers
+from tests.support.docker import list_containers, remove_containers
 from tests.support.etcd import EtcdServer, Tls
 from tests.support.ports import PORTS_EACH, free_port_block
 from tests.support.wait import PATIENCE_S, eventually
@@ -421,9 +421,8 @@ class Cluster:
         return container["Id"], container["State"]["StartedAt"]
 
     def remove_containers(self, node: str = "") -> None:
-        for each in self.containers(node=node):
-            with suppress(docker.errors.NotFound):
-                self.docker.remove_container(each["Id"], force=True, v=True)
+        for each in [node] if node else self.nodes:
+            remove_containers(self.docker, each)
 
 
 # Manifests

@@ -6,6 +6,7 @@
 
 import os
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,20 @@ def list_containers(client: docker.APIClient, **query: Any) -> list[Any]:
             return list(client.containers(**query))
         except docker.errors.NotFound:
             continue
+
+
+def remove_containers(client: docker.APIClient, node: str) -> None:
+    """Remove the containers of a node whose agent has ended; what it had under way may still come or go."""
+    while found := list_containers(client, all=True, filters={"label": f"berth.node={node}"}):
+        for each in found:
+            try:
+                client.remove_container(each["Id"], force=True, v=True)
+            except docker.errors.APIError as error:
+                if error.status_code not in (
+                    HTTPStatus.NOT_FOUND,
+                    HTTPStatus.CONFLICT,
+                ):  # its removal has begun
+                    raise
 
 
 @pytest.fixture(scope="session")

@@ -6,14 +6,14 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import docker
 
 from tests.support.cluster import BERTH, Json, manifest
-from tests.support.docker import list_containers
+from tests.support.docker import list_containers, remove_containers
 from tests.support.ports import SLOT, free_port_block
 
 START_S = 120.0  # a cold start of four processes on a busy machine
@@ -41,9 +41,7 @@ class Machine:
     def __exit__(self, *error: object) -> None:
         self.berth("down")
         for name in (self.node, f"{self.node}-1", f"{self.node}-2"):
-            for each in self.containers(name):
-                with suppress(docker.errors.NotFound):
-                    self.docker.remove_container(each["Id"], force=True, v=True)
+            remove_containers(self.docker, name)
         self.docker.close()
 
     def berth(
