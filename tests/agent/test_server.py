@@ -5,6 +5,7 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ def test_stream_is_refused_with_words(empty: AgentPeer, hollow: AgentPeer, path:
         (empty, path.replace("default", "other"), "has no binding here"),
         (AgentPeer("n1", empty.api_address, "", "wrong"), path, "refuses the token of this namespace"),
         (AgentPeer("n1", empty.api_address), path, "the namespace's token is missing"),
+        (replace(empty, look="berth describe task/web"), path, "created.*; see: berth describe task/web$"),
     ):
         with pytest.raises(AgentUnavailable, match=told) as caught:
             open_websocket(peer, TLS, wanted)
