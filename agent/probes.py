@@ -86,11 +86,6 @@ def probes_of(container: Container) -> dict[ProbeKind, Probe]:
     return {kind: probe for kind, probe in found.items() if probe is not None}
 
 
-def first_verdict(container: Container) -> Verdict:
-    """Return the verdict before any answer: neither started nor ready, as far as there are such probes."""
-    return verdict(begin(container, 0.0, 0.0, spread=0.0))
-
-
 def begin(
     container: Container, started_at: float, now: float, *, spread: float, before: Verdict | None = None
 ) -> Watch:
