@@ -127,11 +127,11 @@ class FleetKeeper:
 
     # What uses them
 
-    def assume(self, placed: Placed) -> None:
+    def assume(self, placed: Placed, grants: Grants) -> None:
         """Count a decision that is on its way to etcd."""
         site = placed.node, placed.task.uid
         self._assumed[site] = placed.task
-        self.view.nodes[placed.node].usage.assume(placed.task.uid, placed.grants)
+        self.view.nodes[placed.node].usage.assume(placed.task.uid, grants)
         self._touched.add(site)
 
     def forget(self, node: str, uid: str) -> None:
