@@ -78,12 +78,19 @@ class Watch:
 
 def probes_of(container: Container) -> dict[ProbeKind, Probe]:
     """Return the probes that a container has."""
+    if not has_probes(container):
+        return {}
     found = {
         ProbeKind.STARTUP: container.startup_probe,
         ProbeKind.LIVENESS: container.liveness_probe,
         ProbeKind.READINESS: container.readiness_probe,
     }
     return {kind: probe for kind, probe in found.items() if probe is not None}
+
+
+def has_probes(container: Container) -> bool:
+    """Say, quickly, whether a container has any probe; most have none."""
+    return bool(container.startup_probe or container.liveness_probe or container.readiness_probe)
 
 
 def begin(

@@ -124,7 +124,8 @@ class Evicting:
 
     def _wished(self) -> Iterator[Candidate]:
         """People's wishes to evict, of bindings that run."""
-        for ref, record in self._view.tasks.items():
+        for ref in sorted(self._view.wished):
+            record = self._view.task(ref)
             wish = record.evict
             if not isinstance(wish, Versioned):
                 continue

@@ -127,11 +127,11 @@ class FleetKeeper:
 
     # What uses them
 
-    def assume(self, placed: Placed) -> None:
+    def assume(self, placed: Placed, grants: Grants) -> None:
         """Count a decision that is on its way to etcd."""
         site = placed.node, placed.task.uid
         self._assumed[site] = placed.task
-        self.view.nodes[placed.node].usage.assume(placed.task.uid, placed.grants)
+        self.view.nodes[placed.node].usage.assume(placed.task.uid, grants)
         self._touched.add(site)
 
     def forget(self, node: str, uid: str) -> None:
@@ -240,18 +240,25 @@ class FleetKeeper:
 
     def _without_binding(self, site: Site, grants: Grants) -> Standing:
         """Its binding's key is missing, or can't be read: it holds its room, and nobody moves it."""
-        report = self.view.sites.report_at(site)
+        report, ref = self.view.sites.report_at(site), self.view.sites.placed_at(site)
         name = (report.namespace, report.name) if report is not None else ("", site[1])
         return Standing(
             uid=_apart(site[1], site[0]),
-            ref=task_ref(*name),
+            ref=ref or task_ref(*name),
             node=site[0],
-            queue="",
+            queue=self._queue_of(ref) if ref is not None else "",
             priority=0,
             requests=tuple(sorted(grants.resources.items())),
             ports=_ports(grants),
             may_be_preempted=False,
         )
+
+    def _queue_of(self, ref: ObjectRef) -> str:
+        """Return the queue that a task says, else that of its namespace; empty if nobody can know."""
+        spec, namespace = self.view.task(ref).spec, self.view.namespaces().get(ref.namespace)
+        if not isinstance(spec, Versioned) or namespace is None:
+            return ""
+        return spec.value.spec.queue or namespace.spec.default_queue
 
 
 def _static_of(record: NodeRecord, incarnation: int) -> _Static | None:

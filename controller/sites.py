@@ -24,8 +24,9 @@ class Sites:
     def __init__(self, slots: SlotReader, shelves: Shelves) -> None:
         self._slots = slots
         self._shelves = shelves
-        self._site_ref: dict[tuple[str, Site], ObjectRef] = {}
-        self._placed: dict[Site, TaskStatus] = {}
+        self._bound_at: dict[Site, ObjectRef] = {}
+        self._reported_at: dict[Site, ObjectRef] = {}
+        self._placed: dict[Site, tuple[ObjectRef, TaskStatus]] = {}
         self._place_of: dict[ObjectRef, Site] = {}
         self._frozen_uids: dict[str, frozenset[str]] = {}  # task uid -> its keys that can't be read
         self.touched: set[Site] | None = None
@@ -35,10 +36,8 @@ class Sites:
         record = self._shelves.nodes.get(node)
         if record is None:
             return []
-        places = [("binding", uid) for uid in record.usage.sites] + [
-            ("report", uid) for uid in record.reported
-        ]
-        found = {self._site_ref.get((what, (node, uid))) for what, uid in places}
+        found = {self._bound_at.get((node, uid)) for uid in record.usage.sites}
+        found |= {self._reported_at.get((node, uid)) for uid in record.reported}
         return sorted(ref for ref in found if ref is not None)
 
     def reports_on(self, node: str) -> Iterator[TaskReport]:
@@ -51,15 +50,20 @@ class Sites:
 
     def binding_at(self, site: Site) -> Binding | None:
         """Return the binding of a site, None if there is none, or none that can be read."""
-        ref = self._site_ref.get(("binding", site))
+        ref = self._bound_at.get(site)
         found = self._shelves.tasks[ref].bindings.get(site) if ref in self._shelves.tasks and ref else None
         return found.value if found else None
 
     def report_at(self, site: Site) -> TaskReport | None:
         """Return the report of a site, None if there is none, or none that can be read."""
-        ref = self._site_ref.get(("report", site))
+        ref = self._reported_at.get(site)
         found = self._shelves.tasks[ref].reports.get(site) if ref in self._shelves.tasks and ref else None
         return found.value if found else None
+
+    def placed_at(self, site: Site) -> ObjectRef | None:
+        """Return the task whose status places it at a site, whether its binding is there or not."""
+        found = self._placed.get(site)
+        return found[0] if found is not None else None
 
     @property
     def has_unread(self) -> bool:
@@ -77,7 +81,9 @@ class Sites:
             self._placed.pop(before, None)
         self._place_of.pop(ref, None)
         if after is not None and status is not None:
-            self._placed[after], self._place_of[ref] = status.value, after
+            self._placed[after], self._place_of[ref] = (ref, status.value), after
+        if before == after and (after is None or after in self._bound_at):
+            return  # its binding counts
         for site in {before, after} - {None}:
             assert site is not None
             self._account(site)
@@ -89,7 +95,7 @@ class Sites:
         thawed = self._freeze(site[1], text, frozen=is_unreadable)
         readable = slot if isinstance(slot, Versioned) else None
         ref = task_ref(readable.value.namespace, readable.value.name) if readable else None
-        record, dirty = self._move("binding", site, ref)
+        record, dirty = self._move(self._bound_at, site, ref)
         if record is not None and readable is not None:
             record.bindings[site] = readable
         node = self._shelves.node(site[0])
@@ -106,7 +112,7 @@ class Sites:
         thawed = self._freeze(site[1], text, frozen=isinstance(slot, Unreadable))
         readable = slot if isinstance(slot, Versioned) else None
         ref = task_ref(readable.value.namespace, readable.value.name) if readable else None
-        record, dirty = self._move("report", site, ref)
+        record, dirty = self._move(self._reported_at, site, ref)
         if record is not None and readable is not None:
             record.reports[site] = readable
         reported = self._shelves.node(site[0]).reported
@@ -128,18 +134,23 @@ class Sites:
             del self._frozen_uids[uid]
         return tuple(ref for ref, record in self._shelves.tasks.items() if uid in _uids_of(record))
 
-    def _move(self, what: str, site: Site, ref: ObjectRef | None) -> tuple[TaskRecord | None, Refs]:
+    def _move(
+        self, refs: dict[Site, ObjectRef], site: Site, ref: ObjectRef | None
+    ) -> tuple[TaskRecord | None, Refs]:
         """Take the binding or report of `site` out of the record that had it; return that of `ref`."""
-        old_ref = self._site_ref.get((what, site))
+        old_ref = refs.get(site)
         dirty: list[ObjectRef] = []
         if old_ref is not None and old_ref != ref:
             old = self._shelves.record(old_ref)
-            (old.bindings if what == "binding" else old.reports).pop(site, None)
+            if refs is self._bound_at:
+                old.bindings.pop(site, None)
+            else:
+                old.reports.pop(site, None)
             dirty.extend(self._shelves.touched(old))
         if ref is None:
-            self._site_ref.pop((what, site), None)
+            refs.pop(site, None)
             return None, tuple(dirty)
-        self._site_ref[(what, site)] = ref
+        refs[site] = ref
         dirty.append(ref)
         return self._shelves.record(ref), tuple(dirty)
 
@@ -154,7 +165,7 @@ class Sites:
             ended = report is not None and report.final and report.binding_uid == binding.binding_uid
             usage.set(uid, None if ended else binding.grants)
         elif site in self._placed:
-            usage.set(uid, self._placed[site].grants)  # its binding's key is missing and will be put back
+            usage.set(uid, self._placed[site][1].grants)  # its binding's key is missing and will be put back
         elif report is not None and report.unbound and not _is_over(report):
             usage.set_unbound(uid, report.grants_resources, report.ports)
         else:

@@ -50,6 +50,9 @@ class SlotReader:
         expected = self._expected.pop(kv.key, None)
         if expected is not None and expected.value == kv.value and isinstance(expected.model, model):
             return self._readable(expected.model, kv)
+        value = model.parse_bytes(kv.value)
+        if value is not None and (decoder is decode or _has_uid(value)):
+            return self._readable(value, kv)
         raw = decoder(kv)
         if isinstance(raw, dict):
             try:
@@ -97,6 +100,11 @@ class SlotReader:
         )
         self.unreadable[kv.key] = wrong
         return wrong
+
+
+def _has_uid(value: Model) -> bool:
+    metadata = getattr(value, "metadata", None)
+    return isinstance(metadata, ObjectMeta) and bool(metadata.uid)
 
 
 def names(metadata: ObjectMeta, ref: ObjectRef) -> bool:

@@ -79,6 +79,7 @@ class View:
         self.access: dict[str, Slot[AccessToken]] = {}
         self.gangs: dict[str, Slot[GangCommit]] = {}  # by the uid of the attempt
         self.unreadable = self._slots.unreadable
+        self.wished: set[ObjectRef] = set()  # tasks that somebody wants evicted
 
     def task(self, ref: ObjectRef) -> TaskRecord:
         return self.tasks.get(ref) or TaskRecord(ref)
@@ -123,6 +124,7 @@ class View:
             case RequestKey(ref, "evict") if ref.plural == "tasks":
                 record = self._record(ref)
                 record.evict = self._read(EvictRequest, kv)
+                self.wished.discard(ref) if record.evict is None else self.wished.add(ref)
                 return self._touched(record)
             case RequestKey(ref, "fence") if ref.plural == "nodes":
                 self._node(ref.name).fence = self._read(FenceRequest, kv)
