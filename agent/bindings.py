@@ -200,13 +200,20 @@ def _is_node_report(kv: KeyValue) -> bool:
 
 
 def _parse_binding(kv: KeyValue, task_uid: str) -> Binding | UnreadableBinding:
+    binding = Binding.parse_bytes(kv.value) or _parse_closely(kv)
+    if isinstance(binding, UnreadableBinding):
+        return binding
+    if binding.task_uid != task_uid:
+        return UnreadableBinding(kv.key, f"it names task uid {binding.task_uid}")
+    return binding
+
+
+def _parse_closely(kv: KeyValue) -> Binding | UnreadableBinding:
+    """Return what is wrong with a binding, or what it says all the same."""
     raw = codec.decode(kv)
     if isinstance(raw, codec.Unreadable):
         return UnreadableBinding(kv.key, raw.error)
     try:
-        binding = Binding.parse_stored(raw)
+        return Binding.parse_stored(raw)
     except ValueError as error:
         return UnreadableBinding(kv.key, " ".join(str(error).split()))
-    if binding.task_uid != task_uid:
-        return UnreadableBinding(kv.key, f"it names task uid {binding.task_uid}")
-    return binding

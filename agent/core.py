@@ -93,6 +93,8 @@ class AgentCore:
         self._passing = Passing()
         self._probing = Probing(parts.asker)
         self._refreshing = Refreshing()
+        self._may: tuple[bool, bool, float, bool, bool, bool] | None = None  # what `_given` was made of
+        self._given = Leave(act=False, begin=False, confirmed_at=0.0)
         self._facts: NodeFacts | None = None
         self._facts_at = self._resync_at = 0.0
         self._due: dict[str, float] = {}
@@ -211,18 +213,23 @@ class AgentCore:
         return verdict.standing
 
     def _leave(self, binding: Binding | None) -> Leave:
-        incarnation = self._parts.keeper.identity.incarnation
+        """Return what may be done now about a task; the very same value while nothing of it changes."""
+        incarnation, runtime_up = self._parts.keeper.identity.incarnation, self._world.runtime_up
         current = binding is None or binding.incarnation == incarnation
-        return Leave(
-            act=self._standing is Standing.ACTIVE and self._world.runtime_up and current,
-            begin=self._begin,
-            fresh=self._fresh,
-            alone=self._world.runtime_up and not self._book.synced,
-            confirmed_at=self._parts.heartbeat.confirmed_at,
-            beaten=self._parts.heartbeat.has_beaten,
-            orphan_after_s=self._parts.orphan_after_s,
-            keep_dead_s=self._parts.keep_dead_s,
+        may = (
+            self._standing is Standing.ACTIVE and runtime_up and current,
+            self._begin,
+            self._parts.heartbeat.confirmed_at,
+            self._fresh,
+            runtime_up and not self._book.synced,
+            self._parts.heartbeat.has_beaten,
         )
+        if self._may != may:
+            self._may = may
+            self._given = Leave(
+                *may, orphan_after_s=self._parts.orphan_after_s, keep_dead_s=self._parts.keep_dead_s
+            )
+        return self._given
 
     # One task
 
@@ -273,6 +280,8 @@ class AgentCore:
         """Hand changed copies of ConfigMaps and Secrets on: to files, and to what waits for them."""
         if self._refreshing.is_new(task_uid, binding) and binding is not None:
             self._world.forgive_config(binding.binding_uid)
+        if not self._refreshing.concerns(task_uid, binding):
+            return
         has_containers = bool(self._world.containers(task_uid))
         refresh = self._refreshing.look(task_uid, binding, has_containers=has_containers)
         if refresh is not None:

@@ -9,7 +9,6 @@ travel in, where each item compares the fence of its own node.
 
 import heapq
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import islice
 
 from agent.assembly import Agent, Wakes
@@ -152,7 +151,7 @@ class Fleet:
 
 def _fenced(write: Write, batch: Batch) -> Write:
     """In a transaction that is shared, each item proves by itself that its node may write."""
-    return replace(write, compares=(batch.fence.compare(), *write.compares))
+    return write._replace(compares=(batch.fence.compare(), *write.compares))
 
 
 def _of_fence(outcome: Outcome) -> Outcome:

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.binding import Binding, Grants
 from schemas.defaults import stop_after_s
@@ -38,8 +38,7 @@ SANDBOX = "_sandbox"
 """Name, and role, of the container that holds what a task's containers share; no container of a task can have it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One container of one binding, whatever its attempt: the place where one operation runs at a time."""
 
     binding_uid: str

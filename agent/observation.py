@@ -107,12 +107,14 @@ class TaskObservation:
     uncertain: bool = False
 
     def of(self, binding_uid: str) -> tuple[ContainerInfo, ...]:
-        return tuple(each for each in self.containers if each.journal.binding_uid == binding_uid)
+        return tuple([each for each in self.containers if each.journal.binding_uid == binding_uid])
 
     def attempts(self, target: Target) -> tuple[ContainerInfo, ...]:
         """Return the containers of `target`, newest attempt first."""
-        found = (each for each in self.containers if each.journal.target == target)
-        return tuple(sorted(found, key=lambda each: -each.journal.attempt))
+        found = [each for each in self.of(target.binding_uid) if each.journal.container == target.container]
+        if len(found) > 1:
+            found.sort(key=lambda each: -each.journal.attempt)
+        return tuple(found)
 
     def newest(self, target: Target) -> ContainerInfo | None:
         """Return the newest attempt of `target`."""

@@ -78,6 +78,8 @@ class Watch:
 
 def probes_of(container: Container) -> dict[ProbeKind, Probe]:
     """Return the probes that a container has."""
+    if not has_probes(container):
+        return {}
     found = {
         ProbeKind.STARTUP: container.startup_probe,
         ProbeKind.LIVENESS: container.liveness_probe,
@@ -86,9 +88,9 @@ def probes_of(container: Container) -> dict[ProbeKind, Probe]:
     return {kind: probe for kind, probe in found.items() if probe is not None}
 
 
-def first_verdict(container: Container) -> Verdict:
-    """Return the verdict before any answer: neither started nor ready, as far as there are such probes."""
-    return verdict(begin(container, 0.0, 0.0, spread=0.0))
+def has_probes(container: Container) -> bool:
+    """Say, quickly, whether a container has any probe; most have none."""
+    return bool(container.startup_probe or container.liveness_probe or container.readiness_probe)
 
 
 def begin(

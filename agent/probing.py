@@ -14,7 +14,7 @@ from zlib import crc32
 from agent import probes
 from agent.labels import Target
 from agent.observation import Ending, TaskObservation
-from agent.probes import NO_VERDICT, Verdict, Watch, probes_of
+from agent.probes import NO_VERDICT, Verdict, Watch, has_probes, probes_of
 from agent.runtime.api import ContainerInfo, Phase
 from agent.runtime.asking import Ask, Asker
 from schemas.binding import Binding, Desired
@@ -116,7 +116,7 @@ class Probing:
 
 def _has_probes(binding: Binding) -> bool:
     spec = binding.spec
-    return any(probes_of(each) for each in (*spec.containers, *spec.init_containers))
+    return any(map(has_probes, spec.containers)) or any(map(has_probes, spec.init_containers))
 
 
 def _to_watch(

@@ -27,6 +27,10 @@ class Refreshing:
         before, self._seen[task_uid] = self._seen.get(task_uid), copies
         return before != copies
 
+    def concerns(self, task_uid: str, binding: Binding | None) -> bool:
+        """Say whether a task has files to write, or had; most have none."""
+        return task_uid in self._asked or (binding is not None and bool(file_volumes(binding.spec)))
+
     def look(self, task_uid: str, binding: Binding | None, *, has_containers: bool) -> Refresh | None:
         """Return what to write now, None when nothing is new; a task without containers gets its files with them."""
         if binding is None or binding.desired is not Desired.RUN or not has_containers:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agent.labels import SANDBOX, Target
 from agent.observation import Ending, Leave, TaskObservation
-from agent.probes import Verdict, probes_of
+from agent.probes import Verdict, has_probes
 from agent.restarts import next_restart, wants_restart
 from agent.runtime.api import ContainerInfo, Create, Phase, Pull, Reason, When
 from agent.starting import has_started
@@ -187,9 +187,9 @@ def _round(binding: Binding, observed: TaskObservation) -> int:
 def _with_health(binding: Binding, status: ContainerStatus, observed: TaskObservation) -> ContainerStatus:
     """Add what hooks and probes say of a container that runs."""
     container = find_container(binding.spec, status.name)
-    info = observed.newest(Target(binding.binding_uid, status.name))
-    if container is None or not probes_of(container):
+    if container is None or not has_probes(container):
         return status
+    info = observed.newest(Target(binding.binding_uid, status.name))
     runs = info is not None and info.phase is Phase.RUNNING
     verdict = observed.verdict_of(info.id) if info is not None and runs else None
     started = container.startup_probe and bool(runs and info and has_started(container, info, observed))

@@ -111,8 +111,7 @@ def _begin(moment: Moment, container: Container) -> Action:
     """The first attempt, which needs the store's consent; the pull goes by the task's policy."""
     if not moment.leave.begin:
         return NOTHING
-    create = _create(moment, container, attempt=0, failures=0)
-    return _pull(moment, container, then=lambda: create)
+    return _pull(moment, container, then=lambda: _create(moment, container, attempt=0, failures=0))
 
 
 def _again(moment: Moment, container: Container, ended: ContainerInfo) -> Action:

@@ -18,6 +18,7 @@ observation.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 from agent.actions import NOTHING, Action, BeginEnd, Nothing, Wait, first_of
 from agent.dead import collect_dead
@@ -51,9 +52,8 @@ def next_action(
         return NOTHING
     if binding is None:
         return first_of(_unbound(observed, now, leave))
-    old = first_of(_end_old(binding, observed, now))
-    if old is not NOTHING or _old_remains(binding, observed):
-        return old
+    if _old_remains(binding, observed):
+        return first_of(_end_old(binding, observed, now))
     moment, spec = Moment(binding, observed, now, leave, cluster), binding.spec
     if binding.desired is Desired.STOP:
         drain_s = spec.drain_delay
@@ -64,7 +64,7 @@ def next_action(
     if cut_off(binding, now, leave):
         return first_of(end_all(observed.running, observed, now, grace_s=spec.grace, spec=spec))
     dead = collect_dead(binding, observed, now, leave)
-    return first_of([*_bring_up(moment), _watch_the_store(binding, observed, leave), *dead])
+    return first_of(chain(_bring_up(moment), [_watch_the_store(binding, observed, leave)], dead))
 
 
 def is_all(action: Action, binding: Binding | None, observed: TaskObservation) -> bool:
@@ -199,7 +199,7 @@ def _stop_lost(moment: Moment, round_: int | None) -> list[Action]:
 def _in_order(moment: Moment) -> Iterator[Action]:
     """Init containers one after the other; when all are through, the main containers."""
     spec = moment.binding.spec
-    mains_began = began(moment.binding, moment.observed, moment.round)
+    mains_began = bool(spec.init_containers) and began(moment.binding, moment.observed, moment.round)
     for container in spec.init_containers:
         if mains_began and init_role(container) is Role.INIT:
             yield from spares(moment, container.name)

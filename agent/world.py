@@ -82,8 +82,11 @@ class World:
         return {uid for uid, ids in self._by_task.items() if ids} | set(self._in_flight)
 
     def containers(self, task_uid: str) -> tuple[ContainerInfo, ...]:
-        found = (self._containers[each] for each in sorted(self._by_task.get(task_uid, ())))
-        return tuple(each for each in found if each.journal.cluster == self.cluster)
+        ids = self._by_task.get(task_uid)
+        if not ids:
+            return ()
+        found = [self._containers[each] for each in sorted(ids)]
+        return tuple([each for each in found if each.journal.cluster == self.cluster])
 
     def pulls(self, task_uid: str) -> tuple[Target, ...]:
         """Return where an image of the task is being pulled."""
@@ -202,7 +205,9 @@ class World:
             return set()
         oom = info.oom or (known is not None and known.oom and _is_one_run(known, info))
         finished_at = min(info.finished_at, now) if info.finished_at else 0.0  # a clock that was set back
-        self._containers[info.id] = self._explained(replace(info, oom=oom, finished_at=finished_at))
+        if (oom, finished_at) != (info.oom, info.finished_at):
+            info = replace(info, oom=oom, finished_at=finished_at)
+        self._containers[info.id] = self._explained(info)
         self._by_task.setdefault(info.journal.task_uid, set()).add(info.id)
         if info.taken_port is not None and (known is None or known.phase is not Phase.EXITED):
             self._ports_taken[info.taken_port] = max(info.created_at, 0.0) + PORT_TAKEN_S

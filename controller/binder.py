@@ -19,7 +19,7 @@ from schemas.binding import Binding
 from schemas.cluster import AccessToken
 from schemas.gang import GangPlace
 from schemas.keys import Keys, ObjectRef, cluster_ref
-from schemas.meta import Condition, set_condition
+from schemas.meta import Condition, condition, set_condition
 from schemas.state import TaskState
 from schemas.status import Decision, TaskStatus
 from schemas.timestamps import format_time
@@ -99,15 +99,15 @@ class Binder:
         inputs = self._inputs.of_task(ref)
         if inputs is None or inputs.spec is None or reads_of(inputs) != waiting.reads or inputs.config.reason:
             return False
-        uid, epoch = self._random.uid(), next_epoch(inputs)
+        uid, epoch, grants = self._random.uid(), next_epoch(inputs), placed.grants
         discovery = self._view.workloads.addresses.discovery(ref.namespace)
         binding = new_binding(
-            inputs, waiting.spec, placed.node, epoch, uid, placed.grants, gang=gang, discovery=discovery
+            inputs, waiting.spec, placed.node, epoch, uid, grants, gang=gang, discovery=discovery
         )
         binding = self._sealer.with_copies(binding, inputs.config)
         status = _bound_status(inputs, binding, waiting, decision, now)
         bind = Bind(ref, waiting.reads, inputs.status, status, binding, waiting.replaces)
-        self._keeper.assume(placed)
+        self._keeper.assume(placed, grants)
         self._assumed[ref] = (placed.node, inputs.uid)
         self._outbox.note(ref, inputs.uid, EventNote("Normal", "Scheduled", f"bound to {placed.node}"), now)
         models = {
@@ -164,13 +164,7 @@ def _bound_status(
     inputs: TaskInputs, binding: Binding, waiting: Waiting, decision: Decision | None, now: float
 ) -> TaskStatus:
     old, health = inputs.own_status, inputs.health(binding.node)
-    scheduled = Condition(
-        type="Scheduled",
-        status="True",
-        reason="Bound",
-        message=f"bound to {binding.node}",
-        last_transition_time=format_time(now),
-    )
+    scheduled = condition("Scheduled", "True", "Bound", f"bound to {binding.node}", format_time(now))
     return TaskStatus(
         uid=inputs.uid,
         owner=inputs.owner,

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from controller.evicting import Evicting
@@ -32,6 +33,15 @@ from sealing.keys import key_id
 from store.codec import Unreadable
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is worked out once of a revision of a task's spec. takes: ConfigMaps or Secrets, as most do not."""
+
+    revision: int
+    template: str
+    takes: bool
+
+
 class InputsOf:
     """Builds inputs; owns what is derived: node health by this leader's own clock, verdicts by revision."""
 
@@ -54,7 +64,7 @@ class InputsOf:
         self._health: dict[str, NodeHealth] = {}
         self._verdicts: dict[ObjectRef, tuple[int, Admitted | Denied]] = {}
         self._hashes: dict[str, tuple[str, str]] = {}
-        self._templates: dict[ObjectRef, tuple[int, str]] = {}
+        self._specs: dict[ObjectRef, _Known] = {}
         self._policy: Policy | None = None
         self._shared_verdicts: dict[tuple[str, int], tuple[int, Admitted | Denied]] = {}
         self._denials: dict[ObjectRef, tuple[int, tuple[str, ...]]] = {}
@@ -80,11 +90,12 @@ class InputsOf:
         cluster = self._view.cluster
         if record is None:
             self._verdicts.pop(ref, None)
-            self._templates.pop(ref, None)
+            self._specs.pop(ref, None)
             return None
         if self._view.is_frozen(record) or not isinstance(cluster, Versioned):
             return None
         spec = record.spec if isinstance(record.spec, Versioned) else None
+        known = self._known(record, spec) if spec is not None else None
         return TaskInputs(
             ref=ref,
             spec=spec,
@@ -96,7 +107,7 @@ class InputsOf:
             nodes=self._health,
             incarnation=cluster.value.incarnation,
             access_hash=self.access_hash(ref.namespace),
-            known_template=self._template(ref, spec) if spec else "",
+            known_template=known.template if known is not None else "",
             is_owned=record.is_owned,
             owner=record.owner,
             endpoints=self._endpoints(record),
@@ -104,7 +115,9 @@ class InputsOf:
             evicted=self.evicting.evicted(ref),
             collected=self._is_collected(ref),
             gang=self._gang_of(record),
-            config=self._config(ref.namespace, spec.value.spec) if spec else NO_CONFIG,
+            config=self._config(ref.namespace, spec.value.spec)
+            if spec is not None and known is not None and known.takes
+            else NO_CONFIG,
         )
 
     def admitted(self, record: TaskRecord) -> TaskSpec | None:
@@ -116,9 +129,7 @@ class InputsOf:
         return verdict.spec if isinstance(verdict, Admitted) else None
 
     def _config(self, namespace: str, spec: TaskSpec) -> TaskConfig:
-        """Return how it stands with what a task takes; most take nothing, and need no measuring."""
-        if not takes_any(spec):
-            return NO_CONFIG
+        """Return how it stands with what a task takes."""
         return self._sealer.config_of(namespace, spec, len(spec.to_bytes()))
 
     def _endpoints(self, record: TaskRecord) -> Versioned[Endpoints] | None:
@@ -126,12 +137,13 @@ class InputsOf:
         owner = self._view.workloads.owner_ref(record)
         return self._view.workloads.addresses.listing(owner, record.ref.name) if owner is not None else None
 
-    def _template(self, ref: ObjectRef, spec: Versioned[Task]) -> str:
-        known = self._templates.get(ref)
-        if known is None or known[0] != spec.mod_revision:
-            shared = self._view.workloads.task_template_hash(self._view.task(ref))
-            known = self._templates[ref] = (spec.mod_revision, shared or template_hash(spec.raw["spec"]))
-        return known[1]
+    def _known(self, record: TaskRecord, spec: Versioned[Task]) -> "_Known":
+        known = self._specs.get(record.ref)
+        if known is None or known.revision != spec.mod_revision:
+            template = self._view.workloads.task_template_hash(record) or template_hash(spec.raw["spec"])
+            known = _Known(spec.mod_revision, template, takes_any(spec.value.spec))
+            self._specs[record.ref] = known
+        return known
 
     def _verdict(self, ref: ObjectRef, spec: Versioned[Task]) -> Admitted | Denied | None:
         if self._names_unreadable(ref, spec.value):
@@ -189,7 +201,7 @@ class InputsOf:
         health = self._health_of(record)
         changed = self._health.get(name) != health
         self._health[name] = health
-        for ref in self._view.tasks_on(name) if changed else ():
+        for ref in self._view.sites.tasks_on(name) if changed else ():
             self._view.tasks[ref].derived = None
         return changed
 
@@ -245,7 +257,7 @@ class InputsOf:
 
     def _runs_unbound(self, node: str) -> bool:
         """Say whether a container that no binding names was last seen there; its report must not be lost."""
-        return any(report.unbound and not report.final for report in self._view.reports_on(node))
+        return any(report.unbound and not report.final for report in self._view.sites.reports_on(node))
 
     def of_policy(self, ref: ObjectRef) -> PolicyInputs | None:
         """Return the inputs of a namespace, queue or priority class."""

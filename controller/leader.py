@@ -8,7 +8,7 @@ A term owns its queue, ledger, timers and assumptions; a new leader starts with 
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +61,6 @@ from sealing.keys import KeyPair
 from store.batch import Applied, Conflict, FencedOff, Unknown
 from store.errors import OutcomeUnknown, RequestTooLarge
 from store.fence import Fence
-from store.reflector import Change
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +112,7 @@ class Term:
     ) -> None:
         self._view = view
         self._keys = keys
+        self._specs = f"{keys.root}spec/"
         self.fence = fence
         self._seed = random_source.seed
         self._queue: WorkQueue[ObjectRef] = WorkQueue(random.Random(random_source.seed))
@@ -179,9 +179,8 @@ class Term:
 
     # Taking changes in
 
-    def changed(self, change: Change, dirty: Iterable[ObjectRef], now: float) -> None:
-        """Take in that the view has applied `change`, and which objects it touches."""
-        dirty = tuple(dirty)
+    def changed(self, keys: Collection[str], dirty: Collection[ObjectRef], now: float) -> None:
+        """Take in that the view has applied changes of `keys`, and which objects they touch, each once."""
         self._evicting.changed(dirty)
         self._preempting.changed(dirty)
         self._keeper.touch(dirty)
@@ -191,18 +190,25 @@ class Term:
         for ref in dirty:
             self._queue.add(ref)
             if ref.plural == "tasks":
-                if ref not in self._view.tasks or change.key == self._keys.spec(ref):
-                    self._release_policies()
-            elif ref.plural == "nodes":
+                continue
+            if ref.plural == "nodes":
                 self._recovery.node_changed()
                 self._node_changed(ref.name, now)
-            elif ref.plural in RELEASING:
-                self._release_policies()
             elif ref.plural in ("namespaces", "queues", "priorityclasses"):
                 self._policy_is_new = True
                 self._namespaces_are_new = self._namespaces_are_new or ref.plural == "namespaces"
-        if change.key == self._keys.cluster:
+        if self._may_release(keys, dirty):
+            self._release_policies()
+        if self._keys.cluster in keys:
             self._incarnation_changed(now)
+
+    def _may_release(self, keys: Iterable[str], dirty: Iterable[ObjectRef]) -> bool:
+        """Say whether something may name a policy no more: it is gone, or its spec is another one."""
+        tasks = self._view.tasks
+        is_gone = any(
+            ref.plural in RELEASING or (ref.plural == "tasks" and ref not in tasks) for ref in dirty
+        )
+        return is_gone or any(key.startswith(self._specs) for key in keys)
 
     def _is_leaving(self, ref: ObjectRef) -> bool:
         return self._evicting.evicted(ref) is not None
@@ -214,7 +220,7 @@ class Term:
     def _node_changed(self, name: str, now: float) -> None:
         self._evicting.changed((cluster_ref("nodes", name),))
         if self._inputs.refresh_node(name, now):
-            tasks = self._view.tasks_on(name)
+            tasks = self._view.sites.tasks_on(name)
             self._evicting.changed(tasks)
             for ref in self._ganging.changed(tasks):
                 self._queue.add(ref)
@@ -276,6 +282,7 @@ class Term:
             return None
         due = self._work(now) if self._recovery.is_done(now) else self._recovery.next_due(now)
         self._outbox.flush_events(now)
+        self._outbox.hand_over()
         timers = (due, self._outbox.next_due())
         return min((timer for timer in timers if timer is not None), default=None)
 
@@ -490,11 +497,19 @@ class Term:
         ledger = self._outbox.ledger
         rejections, victims = self._preempting.answer(decisions, now, ledger.is_busy, self._outbox.note)
         for ref in victims:
-            self._queue.add(ref)
+            self._tell_now(ref, now)
         for rejected in rejections:
             self.counters.unschedulable += 1
             with self._isolated(rejected.task.ref, now):
                 self._reject(rejected, now, is_news=rejected.task.ref not in held)
+
+    def _tell_now(self, ref: ObjectRef, now: float) -> None:
+        """Tell a victim before the next cycle, which may find another place for whom it makes room."""
+        with self._isolated(ref, now):
+            if self._outbox.ledger.blocks(ref):
+                self._queue.add(ref)
+            else:
+                self._plan_one(ref, now)
 
     def _may_bind(self, ref: ObjectRef, now: float) -> bool:
         hindrance = self._binder.hindrance(ref)

@@ -10,7 +10,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self._under_way: dict[ObjectRef, int] = {}
-        self._unseen: list[tuple[int, ObjectRef]] = []
+        self._unseen: list[int] = []  # a heap of the revisions in `_written_at`
+        self._written_at: dict[int, list[ObjectRef]] = {}  # as many share the revision of one transaction
         self._seen_at: dict[ObjectRef, int] = {}
         self._deferred: set[ObjectRef] = set()
         self._released: set[ObjectRef] = set()  # of which a write has ended since `reached` looked
@@ -29,7 +30,9 @@ class Ledger:
             self._released.add(ref)
         if revision is not None:
             self._seen_at[ref] = max(revision, self._seen_at.get(ref, 0))
-            heapq.heappush(self._unseen, (revision, ref))
+            if revision not in self._written_at:
+                heapq.heappush(self._unseen, revision)
+            self._written_at.setdefault(revision, []).append(ref)
 
     def blocks(self, ref: ObjectRef) -> bool:
         """Say whether `ref` must not be planned for now; it then comes back from `reached`."""
@@ -45,11 +48,12 @@ class Ledger:
     def reached(self, revision: int) -> tuple[list[ObjectRef], list[ObjectRef]]:
         """Take in that the cache is at `revision`; return (objects whose writes are seen, those to look at again)."""
         seen = []
-        while self._unseen and self._unseen[0][0] <= revision:
-            written_at, ref = heapq.heappop(self._unseen)
-            if self._seen_at.get(ref) == written_at:
-                del self._seen_at[ref]
-                seen.append(ref)
+        while self._unseen and self._unseen[0] <= revision:
+            written_at = heapq.heappop(self._unseen)
+            for ref in self._written_at.pop(written_at):
+                if self._seen_at.get(ref) == written_at:
+                    del self._seen_at[ref]
+                    seen.append(ref)
         released, self._released = self._released.union(seen) & self._deferred, set()
         ready = [ref for ref in released if ref not in self._under_way and ref not in self._seen_at]
         self._deferred.difference_update(ready)

@@ -128,10 +128,10 @@ class Controller:
     def step(self, now: float) -> float | None:
         """One iteration of the core: cache, view, term. Raises Rewound: then begin afresh with `saw_rewind`."""
         incarnation = self._incarnation
-        for change in self.informer.step(now):
-            dirty = self.view.apply(change)
-            if self.term is not None:
-                self.term.changed(change, dirty, now)
+        changes = self.informer.step(now)
+        dirty = [ref for change in changes for ref in self.view.apply(change)]
+        if self.term is not None and changes:
+            self.term.changed([change.key for change in changes], dict.fromkeys(dirty), now)
         if self.informer.refusal is not None:
             raise self.informer.refusal
         self._tell_outage()

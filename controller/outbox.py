@@ -23,6 +23,7 @@ from store.fence import Fence
 
 log = logging.getLogger(__name__)
 
+HANDED_OVER_TOGETHER = 240  # about two full transactions, so that writes flow while a long step goes on
 NO_MODELS: Mapping[str, Model] = MappingProxyType({})
 
 
@@ -45,6 +46,7 @@ class Outbox:
         self._recorder = recorder
         self._inputs = inputs
         self._random = source
+        self._ready: list[Write] = []
 
     def submit(
         self,
@@ -63,7 +65,14 @@ class Outbox:
                 self._inputs.expect(op.key, op.value, models[op.key], settles=settles)
         for subject in subjects_of(write):
             self.ledger.sent(subject)
-        self._writer.submit(self.fence, [write])
+        self._ready.append(write)
+        if len(self._ready) >= HANDED_OVER_TOGETHER:
+            self.hand_over()
+
+    def hand_over(self) -> None:
+        """Give what was submitted to the writer: at the end of a step, so that it is woken once for all of it."""
+        ready, self._ready = self._ready, []
+        self._writer.submit(self.fence, ready)
 
     def submit_plan(self, plan: Plan, now: float) -> None:
         """Hand over what a plan wants, and tell what it tells."""
@@ -110,7 +119,7 @@ class Outbox:
 
     def flush_events(self, now: float) -> None:
         """Hand over the events that are due."""
-        self._writer.submit(self.fence, self._recorder.flush(now))
+        self._ready += self._recorder.flush(now)
 
     def next_due(self) -> float | None:
         """Return when events are due, None if there are none."""

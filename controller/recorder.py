@@ -21,14 +21,23 @@ FLUSH_EVERY_S = 1.0
 MAX_A_FLUSH = (
     1000  # events are for people and give way to what runs: a storm of them is written over some seconds
 )
+TOGETHER = 20  # events a write: nothing depends on one of them, and each write has its price
 MAX_REMEMBERED = 20_000  # folded events, of 1 KB each; older ones are forgotten first
 EVENT_REF = ObjectRef("events", CLUSTER_NAMESPACE, "events")
 
 
 @dataclass(slots=True)
 class _Folded:
-    event: Event
-    dirty: bool
+    """An event as it was noted; it becomes a value when it is written, which may be some repeats later."""
+
+    ref: ObjectRef
+    kind: str
+    uid: str
+    note: EventNote
+    first: str
+    last: str
+    count: int = 1
+    dirty: bool = False
 
 
 class Recorder:
@@ -52,22 +61,9 @@ class Recorder:
         moment = format_time(now)
         folded = self._events.pop(key, None)
         if folded is None:
-            event = Event(
-                namespace=ref.namespace,
-                object_kind=kind,
-                object_name=ref.name,
-                object_uid=uid,
-                type=note.type,
-                reason=note.reason,
-                message=note.message,
-                source=self._source,
-                first_timestamp=moment,
-                last_timestamp=moment,
-            )
-            folded = _Folded(event, dirty=False)
+            folded = _Folded(ref, kind, uid, note, first=moment, last=moment)
         else:
-            update = {"count": folded.event.count + 1, "last_timestamp": moment}
-            folded.event = folded.event.model_copy(update=update)
+            folded.count, folded.last = folded.count + 1, moment
         self._events[key] = folded
         if not folded.dirty:
             folded.dirty = True
@@ -89,13 +85,30 @@ class Recorder:
                 return []  # events wait; nothing depends on them
             self._lease_until = now + LEASE_SPAN_S
         due, self._dirty = self._dirty[:MAX_A_FLUSH], self._dirty[MAX_A_FLUSH:]
-        writes = []
-        for key in due:
-            folded = self._events.get(key)
-            if folded is not None:
-                folded.dirty = False
-                writes.append(Write(EVENT_REF, (), (Put(key, folded.event.to_bytes(), self._lease_id),)))
-        return writes
+        puts = [
+            Put(key, self._written(folded), self._lease_id)
+            for key in due
+            if (folded := self._events.get(key)) is not None
+        ]
+        return [Write(EVENT_REF, (), tuple(puts[at : at + TOGETHER])) for at in range(0, len(puts), TOGETHER)]
+
+    def _written(self, folded: _Folded) -> bytes:
+        folded.dirty = False
+        ref, note = folded.ref, folded.note
+        event = Event(
+            namespace=ref.namespace,
+            object_kind=folded.kind,
+            object_name=ref.name,
+            object_uid=folded.uid,
+            type=note.type,
+            reason=note.reason,
+            message=note.message,
+            source=self._source,
+            count=folded.count,
+            first_timestamp=folded.first,
+            last_timestamp=folded.last,
+        )
+        return event.to_bytes()
 
     def lease_lost(self) -> None:
         """The lease of the events is gone: take another, or every batch with an event in it would be refused."""

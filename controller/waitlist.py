@@ -143,7 +143,7 @@ class Waitlist:
             return frozenset()
         gangs = {
             (task.ref.namespace, task.gang.name)
-            for task in self._tasks(self._active)
+            for task in self._tasks(self._active | self._held)
             if task.gang is not None
         }
         return self.active() | self.held() | {ref for key in gangs for ref in self._gangs[key]}

@@ -5,7 +5,7 @@ It owns nothing but its two queues. Each write's outcome goes back to the core, 
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from store.api import Store
 from store.batch import Outcome, Write, send
@@ -14,8 +14,7 @@ from store.fence import Fence
 MAX_WRITES_A_STEP = 1000  # about ten transactions, so that results flow back while more is written
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """A write of one leader's term."""
 
     fence: Fence

@@ -138,6 +138,8 @@ def _others(plan: Plan) -> Iterator[ObjectRef]:
 
 def _compares(intent: Intent, ref: ObjectRef, keys: Keys) -> Iterator[Compare]:
     match intent:
+        case PutTaskStatus():  # by far the most
+            return
         case (
             StopBinding(versioned)
             | UpdateBinding(versioned)
@@ -190,6 +192,8 @@ def _ops(
     stamps: Stamps | None = None,
 ) -> Iterator[Op]:
     match intent:
+        case PutTaskStatus(status) | PutNodeStatus(status) | PutOwnerStatus(status):
+            yield Put(keys.status(ref), merged(before, status))
         case CreateOwned() | RemoveOwned() | OrphanOwned() | PutRevision() | RemoveRevision():
             yield from _owning_ops(intent, ref, keys, stamps)
         case PutCause(kept, cause):
@@ -229,8 +233,6 @@ def _ops(
             yield Put(_binding_key(binding, keys), binding.to_bytes())
         case RemoveBinding(versioned) | GiveUpBinding(versioned):
             yield Delete(_binding_key(versioned.value, keys))
-        case PutTaskStatus(status) | PutNodeStatus(status) | PutOwnerStatus(status):
-            yield Put(keys.status(ref), merged(before, status))
         case PutCluster(cluster):
             yield Put(keys.cluster, encode(cluster.to_json()))
         case RemoveObject():

@@ -3,7 +3,7 @@
 Pure; the controller asks before anything is bound, and the CLI asks the same function first, for the message.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from schemas.defaults import effective_spec, reschedule_after_s, stop_after_s
@@ -57,18 +57,29 @@ def admit(task: Task, policy: Policy) -> Admitted | Denied:
     return Denied(reasons) if reasons else Admitted(spec)
 
 
-def _at(spec: TaskSpec) -> Iterator[tuple[str, Container]]:
-    """Yield every container with the path of its field."""
+def _each(spec: TaskSpec) -> tuple[Container, ...]:
+    return (*spec.containers, *spec.init_containers)
+
+
+def _where(spec: TaskSpec, wrong: Container) -> str:
+    """Return the path of the field of a container; only where something is wrong with it, as it seldom is."""
     for index, container in enumerate(spec.containers):
-        yield f"spec.containers[{index}]", container
-    for index, container in enumerate(spec.init_containers):
-        yield f"spec.initContainers[{index}]", container
+        if container is wrong:
+            return f"spec.containers[{index}]"
+    index = next(at for at, container in enumerate(spec.init_containers) if container is wrong)
+    return f"spec.initContainers[{index}]"
+
+
+def _twice(names: Sequence[str]) -> list[str]:
+    """Return the names that appear more than once, in order."""
+    if len(set(names)) == len(names):
+        return []
+    return sorted({name for name in names if names.count(name) > 1})
 
 
 def _containers(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
     """What a container may have depends on what it is there for; names are unique in the task."""
-    names = [container.name for _, container in _at(spec)]
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    for name in _twice([container.name for container in _each(spec)]):
         yield f"spec: container name {name} appears twice; each container and init container needs its own"
     for index, container in enumerate(spec.containers):
         if container.restart_policy is not None:
@@ -137,10 +148,10 @@ def _host_access(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterat
                 f"spec.volumes[{index}].hostPath.path: namespace {name} does not allow {path}; "
                 f"an admin adds it to spec.hostPaths of namespace/{name}"
             )
-    for where, container in _at(spec):
+    for container in _each(spec):
         if container.privileged and not namespace.spec.privileged:
             yield (
-                f"{where}.privileged: namespace {name} does not allow it; "
+                f"{_where(spec, container)}.privileged: namespace {name} does not allow it; "
                 f"an admin sets spec.privileged of namespace/{name}"
             )
 
@@ -151,35 +162,35 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def _resources(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
-    for where, container in _at(spec):
+    for container in _each(spec):
         for name, asked in container.resources.requests.items():
             limit = container.resources.limits.get(name)
             if limit is not None and asked > limit:
                 yield (
-                    f"{where}.resources: request {name}={format_quantity(name, asked)} "
+                    f"{_where(spec, container)}.resources: request {name}={format_quantity(name, asked)} "
                     f"is above its limit {format_quantity(name, limit)}"
                 )
 
 
 def _ports(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
     seen: set[tuple[str, int, str]] = set()
-    for where, container in _at(spec):
+    for container in _each(spec):
         for port in container.ports:
             inner = ("container", port.container_port, port.protocol)
             outer = ("host", port.host_port or 0, port.protocol)
             for what in (inner, outer):
                 if what in seen and what[1]:
-                    yield f"{where}.ports: {what[0]} port {what[1]}/{what[2]} appears twice"
+                    yield f"{_where(spec, container)}.ports: {what[0]} port {what[1]}/{what[2]} appears twice"
                 seen.add(what)
 
 
 def _names(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
-    for where, container in _at(spec):
+    for container in _each(spec):
         names = {"env": [each.name for each in container.env]}
         names["ports"] = [each.name for each in container.ports if each.name]
         for field, found in names.items():
-            for name in sorted({name for name in found if found.count(name) > 1}):
-                yield f"{where}.{field}: name {name} appears twice"
+            for name in _twice(found):
+                yield f"{_where(spec, container)}.{field}: name {name} appears twice"
 
 
 def _probes(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
@@ -188,15 +199,15 @@ def _probes(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[st
 
 def _volumes(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:
     names = [volume.name for volume in spec.volumes]
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    for name in _twice(names):
         yield f"spec.volumes: name {name} appears twice"
-    for where, container in _at(spec):
+    for container in _each(spec):
         paths = [mount.mount_path.rstrip("/") for mount in container.volume_mounts]
-        for path in sorted({path for path in paths if paths.count(path) > 1}):
-            yield f"{where}.volumeMounts: mountPath {path or '/'} appears twice"
+        for path in _twice(paths):
+            yield f"{_where(spec, container)}.volumeMounts: mountPath {path or '/'} appears twice"
         for mount in container.volume_mounts:
             if mount.name not in names:
-                yield f"{where}.volumeMounts: there is no volume named {mount.name}"
+                yield f"{_where(spec, container)}.volumeMounts: there is no volume named {mount.name}"
 
 
 def _stop_after(spec: TaskSpec, namespace: Namespace, policy: Policy) -> Iterator[str]:

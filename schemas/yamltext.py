@@ -6,6 +6,7 @@ JSON. What is an object and what is right about it, is `schemas.manifest`'s.
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
@@ -69,20 +70,23 @@ def parse(
 
     fill: changes the scalars of a document, before values are made of them; see `schemas.variables`.
     """
-    for place, node, loader in _checked_nodes(source, content):
+    for place, node, loader in _nodes(source, content):
         if fill is not None:
+            with _in_words(source):
+                _check_nodes(place, node)
             fill(source, node)
-        try:
-            value = _value_of(node, loader)
-        except (yaml.YAMLError, ValueError) as error:
-            raise _invalid(source, error) from None
+        with _in_words(source):
+            value = _value_of(place, node, loader)
         if value is not None:
             yield place, value
 
 
 def nodes_of(source: str, content: bytes) -> Iterator[tuple[str, yaml.Node]]:
     """Yield (file:line, node) of each document, checked like those of manifests. Raises InvalidManifest."""
-    return ((place, node) for place, node, _ in _checked_nodes(source, content))
+    for place, node, _ in _nodes(source, content):
+        with _in_words(source):
+            _check_nodes(place, node)
+        yield place, node
 
 
 def type_of(text: str) -> str:
@@ -91,22 +95,31 @@ def type_of(text: str) -> str:
     return str(resolve(yaml.ScalarNode, text, (True, False)))
 
 
-def _checked_nodes(source: str, content: bytes) -> Iterator[tuple[str, yaml.Node, Any]]:
-    """Yield (file:line, node, its loader) of each document."""
+def _nodes(source: str, content: bytes) -> Iterator[tuple[str, yaml.Node, Any]]:
+    """Yield (file:line, node, its loader) of each document, whose keys and size nobody has checked yet."""
     if len(content) > MAX_FILE_BYTES:
         raise _fail(source, f"is {len(content)} bytes; a manifest file may have {MAX_FILE_BYTES}")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _fail(source, f"is not UTF-8 (byte {error.start}); save it as UTF-8") from None
-    try:
+    with _in_words(source):
         _check_depth(source, text)
         loader = _Loader(text)
-        while loader.check_node():
-            node = loader.get_node()
-            place = f"{source}:{node.start_mark.line + 1}"
-            _check_nodes(place, node)
-            yield place, node, loader
+    while (node := _next_node(source, loader)) is not None:
+        yield f"{source}:{node.start_mark.line + 1}", node, loader
+
+
+def _next_node(source: str, loader: Any) -> yaml.Node | None:
+    with _in_words(source):
+        return loader.get_node() if loader.check_node() else None
+
+
+@contextmanager
+def _in_words(source: str) -> Iterator[None]:
+    """Raise InvalidManifest for whatever the library says of a document."""
+    try:
+        yield
     except InvalidManifest:
         raise
     except RecursionError:
@@ -165,7 +178,11 @@ def _check_nodes(place: str, root: yaml.Node) -> None:
             open_nodes.discard(identity)
         return sizes[identity]
 
-    if size(root) > MAX_YAML_NODES:
+    _check_size(place, size(root))
+
+
+def _check_size(place: str, size: int) -> None:
+    if size > MAX_YAML_NODES:
         raise _fail(place, f"unfolds to more than {MAX_YAML_NODES} values; are there nested aliases?")
 
 
@@ -173,34 +190,74 @@ class _NeedsConstructor(Exception):
     """A node that only the YAML library itself can make a value of: a merge, or a tag of its own."""
 
 
-def _value_of(root: yaml.Node, loader: Any) -> object:
-    """Return the value of a checked document; plain maps, lists and texts by ourselves, which is what it mostly is.
+def _value_of(place: str, root: yaml.Node, loader: Any) -> object:
+    """Return the value of a document, and check it; plain maps, lists and texts by ourselves, which it mostly is.
 
     The library's own constructor works with a generator for each collection and takes several times as long.
     """
     try:
-        value = _plain_value(root, loader, {})
-        loader.constructed_objects = {}  # it remembers every scalar that it was asked about
-        return value
+        value, size = _Plain(place, loader).make(root)
     except _NeedsConstructor:
+        _check_nodes(place, root)
         return loader.construct_document(root)
-
-
-def _plain_value(node: yaml.Node, loader: Any, known: dict[int, object]) -> object:
-    """`known`: id of a collection's node -> its value, which all aliases of it share."""
-    if isinstance(node, yaml.ScalarNode):
-        return node.value if node.tag == _TEXT else loader.construct_object(node)
-    if id(node) in known:
-        return known[id(node)]
-    value: object
-    if node.tag == _MAP and not any(key.tag == _MERGE for key, _ in node.value):
-        value = {key.value: _plain_value(inner, loader, known) for key, inner in node.value}
-    elif node.tag == _LIST:
-        value = [_plain_value(inner, loader, known) for inner in node.value]
-    else:
-        raise _NeedsConstructor
-    known[id(node)] = value
+    loader.constructed_objects = {}  # it remembers every scalar that it was asked about
+    _check_size(place, size)
     return value
+
+
+class _Plain:
+    """Makes values of one document's nodes, and counts what they unfold to: checked as `_check_nodes` does."""
+
+    def __init__(self, place: str, loader: Any) -> None:
+        self._place = place
+        self._loader = loader
+        self._known: dict[
+            int, tuple[object, int]
+        ] = {}  # id of a collection's node; aliases of it share its value
+        self._open: set[int] = set()
+
+    def make(self, node: yaml.Node) -> tuple[object, int]:
+        """Return the value of a node, and how many values that is once aliases are unfolded."""
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node), 1
+        identity = id(node)
+        if identity in self._known:
+            return self._known[identity]
+        if identity in self._open:
+            raise _fail(self._place, "an alias contains itself")
+        self._open.add(identity)
+        if node.tag == _MAP:
+            made = self._map(node)
+        elif node.tag == _LIST:
+            parts = [self.make(inner) for inner in node.value]
+            made = [value for value, _ in parts], 1 + sum(size for _, size in parts)
+        else:
+            raise _NeedsConstructor
+        self._open.discard(identity)
+        self._known[identity] = made
+        return made
+
+    def _map(self, node: yaml.Node) -> tuple[object, int]:
+        found: dict[str, object] = {}
+        size = 1
+        for key, inner in node.value:
+            if key.tag != _TEXT or key.value in found or not isinstance(key, yaml.ScalarNode):
+                self._refuse(node)
+            if isinstance(inner, yaml.ScalarNode):  # most are, and need no call
+                found[key.value] = inner.value if inner.tag == _TEXT else self._scalar(inner)
+                size += 1
+            else:
+                found[key.value], inside = self.make(inner)
+                size += inside
+        return found, size
+
+    def _scalar(self, node: yaml.Node) -> object:
+        return node.value if node.tag == _TEXT else self._loader.construct_object(node)
+
+    def _refuse(self, node: yaml.Node) -> None:
+        """Say what is wrong with the keys of a map, or leave one with a merge to the library."""
+        _values(self._place, node)
+        raise _NeedsConstructor
 
 
 _KEY_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")

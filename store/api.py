@@ -3,18 +3,19 @@
 `store.etcd` serves production, `store.memory` serves tests, `plan` and simulation; both pass the
 contract suite in `tests/store/`. Keys are text, values are bytes, revisions and lease ids are etcd's.
 All reads are linearizable. No call retries by itself; each has a deadline and raises `store.errors`.
+
+What goes through here by the thousand are named tuples, which are made in half the time of a frozen dataclass.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 MAX_TXN_OPS = 128  # operations of the outer transaction plus the largest inner count; etcd's default
 MAX_REQUEST_BYTES = 1_572_864  # 1.5 MiB, etcd's default --max-request-bytes
 
 
-@dataclass(frozen=True, slots=True)
-class KeyValue:
+class KeyValue(NamedTuple):
     """One key at one revision. `version` counts its puts since creation, starting at 1."""
 
     key: str
@@ -25,8 +26,7 @@ class KeyValue:
     lease_id: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(NamedTuple):
     """A condition of a transaction on one key; a missing key has version, create and mod revision 0.
 
     is_prefix: it must hold for every key that starts with `key`; where there is none, as for a missing key.
@@ -59,28 +59,24 @@ def created_at(key: str, create_revision: int) -> Compare:
     return Compare(key, "create", "=", create_revision)
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(NamedTuple):
     key: str
     value: bytes
     lease_id: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(NamedTuple):
     """Delete one key, or every key that starts with it when `is_prefix`."""
 
     key: str
     is_prefix: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Get:
+class Get(NamedTuple):
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Txn:
+class Txn(NamedTuple):
     """If all compares hold, run `success`, else `failure`; operations may be transactions themselves."""
 
     compares: tuple[Compare, ...] = ()
@@ -91,8 +87,7 @@ class Txn:
 Op = Put | Delete | Get | Txn
 
 
-@dataclass(frozen=True, slots=True)
-class TxnResult:
+class TxnResult(NamedTuple):
     """One result per operation of the branch taken.
 
     Put -> None, Delete -> number of keys deleted, Get -> KeyValue or None, Txn -> TxnResult (whose
@@ -107,8 +102,7 @@ class TxnResult:
 OpResult = None | int | KeyValue | TxnResult
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(NamedTuple):
     kv: KeyValue | None
     revision: int
 
@@ -121,8 +115,7 @@ class Listing:
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class WatchEvent:
+class WatchEvent(NamedTuple):
     """One change. `kv` is None when the key was deleted (also by an expired lease)."""
 
     key: str

@@ -7,6 +7,7 @@ transaction a `Write`. Measured against etcd 3.4: outer operations plus the wide
 
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from store import limits
 from store.api import MAX_REQUEST_BYTES, MAX_TXN_OPS, Compare, Delete, Op, Put, Store, Txn, TxnResult
@@ -16,8 +17,7 @@ from store.fence import Fence
 CHUNK_BYTES = MAX_REQUEST_BYTES * 9 // 10  # margin for what is not counted exactly
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """All or nothing: if `compares` hold, do `ops`. `subject` names what it is about, for its sender.
 
     `touches`: what else it writes about, by the same names.
@@ -29,8 +29,7 @@ class Write:
     touches: tuple[Hashable, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     revision: int
 
 

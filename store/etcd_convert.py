@@ -66,7 +66,8 @@ def event_from_pb(event: Message) -> WatchEvent:
     kv = event.kv
     if event.type == event.DELETE:
         return WatchEvent(key_from_pb(kv.key), None, kv.mod_revision)
-    return WatchEvent(key_from_pb(kv.key), kv_from_pb(kv), kv.mod_revision)
+    found = kv_from_pb(kv)
+    return WatchEvent(found.key, found, found.mod_revision)
 
 
 def lease_ids(txn: Txn) -> set[int]:

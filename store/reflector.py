@@ -9,7 +9,7 @@ reply may be ahead of what was listed.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from store.api import KeyValue, Listing, Store, Watch, WatchEvent
 from store.errors import Compacted, Rewound, StoreError, WatchLost
@@ -20,8 +20,7 @@ MAX_BACKOFF_S = 15.0  # ... up to this, so that a returning store is found withi
 MAX_POLLS = 1000  # replies taken in one step, so that a flood of events does not keep a step for ever
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A key that differs from before: `old` None for a new key, `new` None for a deleted one."""
 
     key: str

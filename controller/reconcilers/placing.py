@@ -8,7 +8,7 @@ from controller.reconcilers.shapes import labels_of, shape_of
 from controller.reconcilers.task_config import with_config
 from controller.reconcilers.task_inputs import TaskInputs, reads_of
 from controller.scheduler.snapshot import Gang, TaskView
-from schemas.admission import Denied
+from schemas.admission import Admitted, Denied
 from schemas.binding import Binding
 from schemas.defaults import reschedule_after_s
 from schemas.keys import ObjectRef
@@ -33,6 +33,8 @@ def plan_unplaced(inputs: TaskInputs, plan: Plan, now: float) -> Plan:
         and status.observed_generation == spec.generation
     ):
         return plan
+    if status is None and isinstance(inputs.verdict, Admitted) and not inputs.config.reason:
+        return _ask(inputs, inputs.verdict.spec, plan, now)  # as most do: there is nothing to tell
     base = status or TaskStatus(uid=inputs.uid, owner=inputs.owner)
     rolled = with_config(with_admission(base, inputs, now), inputs.config, now)
     if rolled != base:
@@ -47,12 +49,17 @@ def plan_unplaced(inputs: TaskInputs, plan: Plan, now: float) -> Plan:
             return plan
         note = EventNote("Warning", inputs.config.reason, inputs.config.message)
         return replace(plan, events=(note,))
-    if inputs.verdict is None or any(uid != inputs.uid for _, uid in inputs.bindings) or plan.intents:
+    return plan if inputs.verdict is None else _ask(inputs, inputs.verdict.spec, plan, now)
+
+
+def _ask(inputs: TaskInputs, spec: TaskSpec, plan: Plan, now: float) -> Plan:
+    """Ask for a node once nothing is left to be done before."""
+    if any(uid != inputs.uid for _, uid in inputs.bindings) or plan.intents:
         return plan
     blocked_until = copies_end_at(inputs, now, besides=None)
     if blocked_until is not None:
         return replace(plan, requeue_at=blocked_until)
-    return replace(plan, waiting=waiting_for(inputs, inputs.verdict.spec, replaces=None))
+    return replace(plan, waiting=waiting_for(inputs, spec, replaces=None))
 
 
 def with_admission(status: TaskStatus, inputs: TaskInputs, now: float) -> TaskStatus:
@@ -125,8 +132,11 @@ def ends_by_itself(binding: Binding, health: NodeHealth) -> bool:
 def waiting_for(inputs: TaskInputs, spec: TaskSpec, replaces: Versioned[Binding] | None) -> Waiting:
     assert inputs.spec is not None
     status = inputs.own_status
-    task = replace(
-        task_view(inputs.ref, inputs.spec, effective=spec, owner=inputs.owner),
+    task = task_view(
+        inputs.ref,
+        inputs.spec,
+        effective=spec,
+        owner=inputs.owner,
         previous_node=status.previous_node if status and replaces is None else "",
         ending_on=frozenset(node for node, uid in inputs.bindings if uid == inputs.uid),
         waiting_since=_waiting_since(status),
@@ -136,9 +146,16 @@ def waiting_for(inputs: TaskInputs, spec: TaskSpec, replaces: Versioned[Binding]
 
 
 def task_view(
-    ref: ObjectRef, written: Versioned[Task], *, effective: TaskSpec, owner: OwnerReference | None
+    ref: ObjectRef,
+    written: Versioned[Task],
+    *,
+    effective: TaskSpec,
+    owner: OwnerReference | None,
+    previous_node: str = "",
+    ending_on: frozenset[str] = frozenset(),
+    waiting_since: float = float("inf"),
 ) -> TaskView:
-    """Return a task as one that begins to wait, as far as its spec says."""
+    """Return a task as one that begins to wait, as far as its spec says; the rest: what became of it so far."""
     metadata = written.value.metadata
     return TaskView(
         ref=ref,
@@ -148,7 +165,9 @@ def task_view(
         age=written.create_revision,
         queue=effective.queue or DEFAULT_QUEUE,
         estimate=effective.estimated_duration,
-        waiting_since=float("inf"),
+        previous_node=previous_node,
+        ending_on=ending_on,
+        waiting_since=waiting_since,
         gang=gang_of(effective, owner),
         preempts=effective.preemption_policy != "Never",
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from controller.reconcilers.readiness import NOT_READY, stages, unready, unready_words
 from schemas.binding import Binding, StopReason
-from schemas.meta import Condition, find_condition, set_condition
+from schemas.meta import Condition, ConditionStatus, condition, find_condition, set_condition
 from schemas.report import INITIALIZING, UNHEALTHY, ContainerStatus, TaskReport, container_views
 from schemas.state import FINISHED, ContainerState, Placement, TaskState, task_state
 from schemas.status import TaskStatus
@@ -57,16 +57,10 @@ def roll_up(
     reason, message = _worst(containers, binding)
     conditions = old.conditions
     waits = find_condition(conditions, "Scheduled")
-    for condition in _conditions(state, report, health, reason, message, binding.spec):
-        if (
-            condition.type == "Scheduled"
-            and waits
-            and waits.status == "False"
-            and health.down_since is not None
-        ):
+    for said in _conditions(state, report, health, reason, message, binding.spec):
+        if said[0] == "Scheduled" and waits and waits.status == "False" and health.down_since is not None:
             continue  # why no other node takes it over
-        conditions = _with(conditions, condition, now)
-    finished_at = max((c.finished_at for c in containers), default="") or format_time(now)
+        conditions = _with(conditions, said, now)
     return old.model_copy(
         update={
             "observed_generation": generation,
@@ -82,17 +76,29 @@ def roll_up(
             "api_address": health.api_address or old.api_address,
             "started_at": old.started_at
             or min((c.started_at for c in containers if c.started_at), default=""),
-            "finished_at": (old.finished_at or finished_at) if state in FINISHED else "",
+            "finished_at": (old.finished_at or _end_of(containers, now)) if state in FINISHED else "",
         }
     )
 
 
-def _with(conditions: tuple[Condition, ...], new: Condition, now: float) -> tuple[Condition, ...]:
+def _end_of(containers: tuple[ContainerStatus, ...], now: float) -> str:
+    return max((c.finished_at for c in containers), default="") or format_time(now)
+
+
+Said = tuple[str, ConditionStatus, str, str]
+"""What a condition says: type, status, reason, message."""
+
+
+def _with(conditions: tuple[Condition, ...], new: Said, now: float) -> tuple[Condition, ...]:
     """Return `conditions` with `new`, the very same where it says nothing new."""
-    old = find_condition(conditions, new.type)
-    if old and (old.status, old.reason, old.message) == (new.status, new.reason, new.message):
+    old = find_condition(conditions, new[0])
+    if old is not None and _said(old) == new:
         return conditions
-    return set_condition(conditions, new.model_copy(update={"last_transition_time": format_time(now)}))
+    return set_condition(conditions, condition(*new, format_time(now)))
+
+
+def _said(old: Condition) -> Said:
+    return old.type, old.status, old.reason, old.message
 
 
 def _worst(containers: tuple[ContainerStatus, ...], binding: Binding) -> tuple[str, str]:
@@ -120,30 +126,25 @@ def _is_quiet(container: ContainerStatus, containers: tuple[ContainerStatus, ...
 
 def _conditions(
     state: TaskState, report: TaskReport | None, health: NodeHealth, reason: str, message: str, spec: TaskSpec
-) -> tuple[Condition, ...]:
+) -> tuple[Said, ...]:
     unreachable = health.down_since is not None
     unknown = unreachable or (report is not None and report.unknown)
     containers = report.containers if report is not None else ()
     ready = state is TaskState.RUNNING and bool(containers) and not unready(spec, containers) and not unknown
     why = "NodeUnreachable" if unreachable else "RuntimeUnreachable" if unknown else reason or state.value
     text = message
-    if not unknown and state is TaskState.RUNNING and not reason:
+    if not ready and not unknown and state is TaskState.RUNNING and not reason:
         why, text = NOT_READY, unready_words(spec, containers)
-    found = [
-        Condition(type="Scheduled", status="True", reason="Bound", message=f"bound to {health.name}"),
-        *stages(spec, containers),
-        Condition(
-            type="Ready",
-            status="Unknown" if unknown else "True" if ready else "False",
-            reason="" if ready else why,
-            message="" if ready else text,
-        ),
+    found: list[Said] = [
+        ("Scheduled", "True", "Bound", f"bound to {health.name}"),
+        *map(_said, stages(spec, containers)),
+        ("Ready", "True", "", "") if ready else ("Ready", "Unknown" if unknown else "False", why, text),
     ]
     if unknown:
         text = f"node {health.name} does not answer; what is shown is what was last known"
         if not unreachable:
             text = f"the container runtime on {health.name} does not answer"
-        found.append(Condition(type="Unknown", status="True", reason=why, message=text))
+        found.append(("Unknown", "True", why, text))
     elif state is not TaskState.BOUND:
-        found.append(Condition(type="Unknown", status="False"))
+        found.append(("Unknown", "False", "", ""))
     return tuple(found)

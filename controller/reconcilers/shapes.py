@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 
 from controller.scheduler.fairness import QueueRule
 from controller.scheduler.shape import (
+    ALONE,
+    ANYWHERE,
     NODE,
     OWNER,
     Cap,
@@ -84,6 +86,8 @@ def rule_of(queue: Queue) -> QueueRule:
 
 def place_of(spec: TaskSpec) -> Place:
     """Return what the task asks of a node whatever runs there."""
+    if not (spec.affinity or spec.node_selector or spec.tolerations or spec.node_name):
+        return ANYWHERE
     written = spec.affinity.node_affinity if spec.affinity else None
     return Place(
         selector=tuple(sorted(spec.node_selector.items())),
@@ -115,6 +119,8 @@ def _by_text(each: Expression) -> tuple[str, str, tuple[str, ...]]:
 
 def company_of(spec: TaskSpec, labels: Labels) -> Company:
     """Return what the task asks of the tasks around it; labels: its own."""
+    if not (spec.affinity or spec.max_per_node is not None or spec.distinct or spec.topology_spread):
+        return ALONE
     affinity = spec.affinity or Affinity()
     near, apart = affinity.task_affinity, affinity.task_anti_affinity
     return Company(

@@ -60,14 +60,13 @@ def plan_task(inputs: TaskInputs, now: float) -> Plan:
 
 
 def _plan_task(inputs: TaskInputs, now: float) -> Plan:
-    plan = Plan(inputs.ref, inputs.uid, reads_of(inputs))
-    old_copies = tuple(end_other_bindings(inputs))
+    reads, old_copies = reads_of(inputs), tuple(end_other_bindings(inputs))
     if inputs.is_terminating:
-        return plan_removal(inputs, replace(plan, intents=old_copies))
+        return plan_removal(inputs, Plan(inputs.ref, inputs.uid, reads, old_copies))
     if inputs.delete is not None:
         meant_for_an_older_object = RemoveRequest("delete", inputs.delete.mod_revision)
         old_copies += (meant_for_an_older_object,)
-    plan = replace(plan, intents=(*old_copies, *answered_wishes(inputs)))
+    plan = Plan(inputs.ref, inputs.uid, reads, (*old_copies, *answered_wishes(inputs)))
     if inputs.current is not None:
         return _plan_bound(inputs, inputs.current, plan, now)
     if inputs.own_status is not None and inputs.own_status.node:
@@ -89,8 +88,8 @@ def _plan_bound(inputs: TaskInputs, current: Versioned[Binding], plan: Plan, now
     intents = [*plan.intents, *([step] if step else _new_copies(inputs, current))]
     if status != inputs.own_status:
         intents.append(PutTaskStatus(status))
-    plan = replace(plan, intents=tuple(intents), events=_notes(inputs, step, status))
-    return _plan_reschedule(inputs, current, plan, now)
+    whole = Plan(plan.ref, plan.uid, plan.reads, tuple(intents), _notes(inputs, step, status))
+    return _plan_reschedule(inputs, current, whole, now)
 
 
 def _is_to_leave(inputs: TaskInputs, binding: Binding) -> bool:
@@ -297,8 +296,9 @@ def _with_last_words(inputs: TaskInputs, plan: Plan) -> Plan:
     """Tell of the hooks that failed at the end of what leaves with this plan; nobody rolls its last report up."""
     notes: list[EventNote] = []
     for intent in plan.intents:
-        report = inputs.report_of(intent.binding.value) if isinstance(intent, RemoveBinding) else None
-        notes += hook_notes(inputs.own_status, report.containers) if report is not None else ()
+        if isinstance(intent, RemoveBinding):
+            report = inputs.report_of(intent.binding.value)
+            notes += hook_notes(inputs.own_status, report.containers) if report is not None else ()
     return replace(plan, events=(*notes, *plan.events)) if notes else plan
 
 

@@ -1,7 +1,7 @@
 """What the planner of tasks looks at: all that is stored about the task of one name. Values only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from controller.reconcilers.eviction import Evicted
 from controller.reconcilers.gang import Verdict
@@ -31,6 +31,11 @@ class TaskInputs:
     evict: somebody's wish that it moves. evicted: the decision that a binding of it ends now.
     gang: what those who are held with it are to do, None if nothing is decided yet.
     collected: the decision that it goes, as it has finished long ago, or too many have.
+
+    What follows from that, and is asked a dozen times a plan, is worked out once:
+    is_terminating: asked to go, to be collected, or gone already: a plain delete of the spec key counts as a wish.
+    own_status: the status, unless it is that of an older object of the same name.
+    current: the binding that the placement names.
     """
 
     ref: ObjectRef
@@ -52,6 +57,17 @@ class TaskInputs:
     evicted: Evicted | None = None
     collected: bool = False
     gang: Verdict | None = None
+    uid: str = field(init=False)
+    is_terminating: bool = field(init=False)
+    own_status: TaskStatus | None = field(init=False)
+    current: Versioned[Binding] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        set_once = object.__setattr__
+        set_once(self, "uid", self._uid())
+        set_once(self, "is_terminating", self._is_terminating())
+        set_once(self, "own_status", self._own_status())
+        set_once(self, "current", self._current())
 
     @property
     def template_hash(self) -> str:
@@ -59,31 +75,24 @@ class TaskInputs:
         assert self.spec is not None
         return self.known_template or template_hash(self.spec.raw["spec"])
 
-    @property
-    def uid(self) -> str:
+    def _uid(self) -> str:
         if self.spec is not None:
             return self.spec.value.metadata.uid
         if self.status is not None:
             return self.status.value.uid
         return next((uid for _, uid in self.bindings), "")
 
-    @property
-    def is_terminating(self) -> bool:
-        """Asked to go, to be collected, or gone already: a plain delete of the spec key counts as a wish to delete."""
+    def _is_terminating(self) -> bool:
         if self.spec is None or self.collected:
             return True
         return self.delete is not None and self.delete.value.uid == self.spec.value.metadata.uid
 
-    @property
-    def own_status(self) -> TaskStatus | None:
-        """The status, unless it is that of an older object of the same name."""
+    def _own_status(self) -> TaskStatus | None:
         if self.status is None or self.status.value.uid != self.uid:
             return None
         return self.status.value
 
-    @property
-    def current(self) -> Versioned[Binding] | None:
-        """The binding that the placement names."""
+    def _current(self) -> Versioned[Binding] | None:
         status = self.own_status
         if status is None or self.is_terminating:
             return None

@@ -115,6 +115,25 @@ def test_the_room_that_was_made_is_no_others_though_they_are_older_or_smaller(wo
     assert nodes_of(world) == {"vip": "n1"}
 
 
+@pytest.mark.parametrize("steps", range(6))
+def test_nobody_is_told_to_go_for_one_who_gets_another_place_in_the_same_step(
+    world: Cluster, steps: int
+) -> None:
+    """Another node comes so many steps after somebody was found who could make room."""
+    world.apply("low", **big())
+    world.settle()
+    world.apply("vip", **big(priority=5))
+    for _ in range(steps):
+        world.step(0.1)
+    world.add_node("n2")
+    for _ in range(20):
+        before = nodes_of(world)
+        world.step(0.1)
+        after = nodes_of(world)
+        if after.get("vip") == "n2" != before.get("vip"):
+            assert ("low" in before) == ("low" in after)
+
+
 def test_a_new_leader_keeps_the_room_and_takes_no_second_victim(world: Cluster) -> None:
     world.add_node("n2")
     world.settle()

@@ -166,6 +166,32 @@ def test_a_scalar_means_what_the_library_says(text: str) -> None:
         assert ours.resolve(yaml.ScalarNode, text, implicit) == dates_are_text
 
 
+plain = st.none() | st.booleans() | st.integers() | st.text("ab:#-01<= ", max_size=4)
+trees = st.recursive(
+    plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc<", max_size=3), inner)
+)
+
+
+@given(trees, st.booleans())
+def test_a_document_means_what_the_library_says(tree: object, flow: bool) -> None:
+    text = yaml.safe_dump(
+        [tree, tree, {"last": tree}], default_flow_style=flow
+    )  # with aliases for what is twice
+    ((_, ours),) = yamltext.parse("f.yaml", text.encode())
+    assert ours == yaml.safe_load(text)
+
+
+def test_a_merge_means_what_the_library_says() -> None:
+    text = "base: &base {a: 1, b: {c: 2}}\nown: {<<: *base, a: 3}\n"
+    ((_, ours),) = yamltext.parse("f.yaml", text.encode())
+    assert ours == {"base": {"a": 1, "b": {"c": 2}}, "own": {"a": 3, "b": {"c": 2}}}
+
+
+def test_an_alias_that_contains_itself_is_refused() -> None:
+    for text in ("a: &a {b: *a}", "a: &a [*a]", "a: &a {<<: {}, b: *a}"):
+        assert problems(text) == ["f.yaml:1: an alias contains itself"]
+
+
 def test_text_that_is_not_utf_8_is_told() -> None:
     assert problems(b"a: \xff\xfe") == ["f.yaml: is not UTF-8 (byte 3); save it as UTF-8"]
 

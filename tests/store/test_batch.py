@@ -100,17 +100,19 @@ def test_nothing_to_send_sends_nothing(store: FaultyStore) -> None:
 
 names = st.sampled_from(["/w/a", "/w/b", "/w/c", "/x/a", "/x/b"])
 ops = st.one_of(
-    st.builds(Put, names, st.binary(max_size=3)),
-    st.builds(Delete, names),
+    st.builds(Put, names, st.binary(max_size=3), st.just(0)),  # of named tuples all is drawn that is not said
+    st.builds(Delete, names, st.just(False)),
     st.builds(Delete, st.just("/w/"), st.just(True)),
     st.builds(Get, names),
 )
 flat = st.lists(ops, max_size=3).map(tuple).filter(lambda found: is_legal(found))
 compares = st.one_of(
-    st.builds(absent, names), st.builds(Compare, names, st.just("version"), st.just("="), st.just(1))
+    st.builds(absent, names),
+    st.builds(Compare, names, st.just("version"), st.just("="), st.just(1), st.just(False)),
 )
 write_lists = st.lists(
-    st.builds(Write, st.integers(), st.lists(compares, max_size=2).map(tuple), flat), max_size=40
+    st.builds(Write, st.integers(), st.lists(compares, max_size=2).map(tuple), flat, st.just(())),
+    max_size=40,
 )
 
 

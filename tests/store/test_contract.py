@@ -1,6 +1,5 @@
 """What `store.api` promises, asked of memory and of a real etcd alike."""
 
-import dataclasses
 import itertools
 
 import pytest
@@ -239,9 +238,9 @@ class TestLimits:
             "failure": tuple(Get(f"{prefix}{i}") for i in range(128)),
         }
         with pytest.raises(RequestTooLarge):
-            store.txn(Txn((), (dataclasses.replace(Txn(), **{branch: parts[branch]}),)))
+            store.txn(Txn((), (Txn()._replace(**{branch: parts[branch]}),)))
         narrow = parts[branch][:127]
-        assert store.txn(Txn((), (dataclasses.replace(Txn(), **{branch: narrow}),))).succeeded
+        assert store.txn(Txn((), (Txn()._replace(**{branch: narrow}),))).succeeded
 
     def test_a_request_over_the_limit_is_refused(self, store: Store, prefix: str) -> None:
         put(store, prefix + "a", b"x" * (MAX_REQUEST_BYTES - 1000))
