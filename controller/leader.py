@@ -467,8 +467,11 @@ class Term:
 
     def _schedule(self, now: float) -> None:
         """Run one cycle over the tasks that wait: decide, assume, hand the bindings over."""
-        due, held = self._scheduling.due(now), self._scheduling.held()
-        chosen = self._optimising.choose({ref for ref in sorted(due) if self._may_bind(ref, now)}, now)
+        due = self._scheduling.due(now)
+        able = {ref for ref in sorted(due) if self._may_bind(ref, now)}
+        torn = self._scheduling.torn_gangs(due - able)
+        held = self._scheduling.held() - torn
+        chosen = self._optimising.choose(able - torn, now)
         ready, active = chosen.refs, self._scheduling.active()
         if not ready & active:
             return

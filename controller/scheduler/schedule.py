@@ -373,11 +373,15 @@ class _Cycle:
         return found if len(found) < len(tasks) else (*found, *self.line.take_while(turn, is_alike))
 
     def _row_being_freed(self, task: TaskView) -> int | None:
-        """Return the row of the node that is kept for a task, as long as its victims are ending there."""
+        """Return the row of the node that is kept for a task, as long as what ends there makes room for it.
+
+        Others may be ending there as well, for long and with little: it needs not wait for them alone.
+        """
         row = self._fleet.row_of.get(self._node_of.get(task.uid, ""))
         if row is None or not allowed(task.shape.place, self._fleet)[row]:
             return None
-        return row if self._is_ending_on(row) else None
+        ending = [each for each in self._fleet.on_row.get(row, {}).values() if each.is_ending]
+        return row if ending and self._preemptor.will_fit(task, row, ending) else None
 
     def _is_ending_on(self, row: int) -> bool:
         return any(each.is_ending for each in self._fleet.on_row.get(row, {}).values())

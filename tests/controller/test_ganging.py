@@ -50,6 +50,23 @@ def commits(world: Cluster) -> int:
     return len(world.store.list(f"{world.keys.root}gangs/").kvs)
 
 
+def test_member_of_which_a_write_is_under_way_is_waited_for(world: Cluster) -> None:
+    apply(world, "a", "b")
+    world.settle()
+    slow = task_ref("default", "b")
+    assert world.leader.term is not None
+    ledger = world.leader.term._outbox.ledger
+    ledger.sent(slow)  # as with a store that takes its time
+    apply(world, "c")
+    world.settle()
+    assert running(world) == set()
+    assert "2 of at least 3 members" in status_of(world, "a").message
+    assert world.task_status("c") is None, "nobody knows yet whom it waits for"
+    ledger.settled(slow, None)
+    world.settle()
+    assert running(world) == {"a", "b", "c"}
+
+
 def steps(world: Cluster, most: int = 60) -> Iterator[dict[str, str]]:
     """Yield what is desired after each step."""
     for _ in range(most):
