@@ -5,7 +5,6 @@ AgentError
 ├── StateUnreadable     the identity file is not what an agent wrote
 ├── NameTaken           another node holds this node's name
 ├── ConfigError         what a container takes of ConfigMaps and Secrets is not there, or can't be used
-├── OptionError         an option that can't be used, such as a resource without amount
 ├── RuntimeUnavailable  the container runtime does not answer
 └── RuntimeRefused      the container runtime refuses what was asked of a container
 """
@@ -25,10 +24,6 @@ class StateUnreadable(AgentError):
 
 class NameTaken(AgentError):
     """The heartbeat key of this node's name belongs to another node."""
-
-
-class OptionError(AgentError):
-    """A command line option can't be used."""
 
 
 class ConfigError(AgentError):

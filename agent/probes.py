@@ -93,11 +93,6 @@ def has_probes(container: Container) -> bool:
     return bool(container.startup_probe or container.liveness_probe or container.readiness_probe)
 
 
-def first_verdict(container: Container) -> Verdict:
-    """Return the verdict before any answer: neither started nor ready, as far as there are such probes."""
-    return verdict(begin(container, 0.0, 0.0, spread=0.0))
-
-
 def begin(
     container: Container, started_at: float, now: float, *, spread: float, before: Verdict | None = None
 ) -> Watch:

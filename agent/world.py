@@ -203,7 +203,7 @@ class World:
         known = self._containers.get(info.id)
         if known is not None and _newness(info) < _newness(known):
             return set()
-        oom = info.oom or (known is not None and known.oom and known.started_at == info.started_at)
+        oom = info.oom or (known is not None and known.oom and _is_one_run(known, info))
         finished_at = min(info.finished_at, now) if info.finished_at else 0.0  # a clock that was set back
         if (oom, finished_at) != (info.oom, info.finished_at):
             info = replace(info, oom=oom, finished_at=finished_at)
@@ -350,6 +350,11 @@ class World:
             for target, memory in self._memory.items()
             if target.binding_uid in keep or target in flying
         }
+
+
+def _is_one_run(known: ContainerInfo, info: ContainerInfo) -> bool:
+    """Both are looks at one run of a container: it may be known as created only, and yet have been started."""
+    return known.phase is Phase.CREATED or known.started_at == info.started_at
 
 
 def _newness(info: ContainerInfo) -> tuple[float, int]:

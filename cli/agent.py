@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from cli.daemon import parse_amounts, parse_pairs, parse_port_range, parse_share, start_logging
+from cli.daemon import (
+    Address,
+    ClientCa,
+    LogLevel,
+    ServerCert,
+    ServerKey,
+    parse_amounts,
+    parse_pairs,
+    parse_port_range,
+    parse_share,
+    start_logging,
+)
 from cli.session import session_of
 from cli.settings import HELP
 from client.connect import with_port
@@ -18,6 +29,56 @@ from client.version import berth_version
 SYSTEM_STATE = Path("/var/lib/berth")
 USER_STATE = Path("~/.local/state/berth")
 Many = list[str] | None
+
+Node = Annotated[str, typer.Option(help="Name of this node [default: the hostname].")]
+DockerHost = Annotated[str, typer.Option(help="Docker's socket [default: DOCKER_HOST].")]
+StateDir = Annotated[str, typer.Option(help=f"Its memory [default: {SYSTEM_STATE}, or {USER_STATE}].")]
+SecretDir = Annotated[
+    str, typer.Option(help="A tmpfs for files of secrets [default: /run/berth or one below /dev/shm].")
+]
+Listen = Annotated[str, typer.Option(help="host:port of its server; port 0: any.")]
+Label = Annotated[Many, typer.Option(help="A label of the node, k=v; repeatable.")]
+Reserve = Annotated[Many, typer.Option(help="Kept for the system, such as cpu=500m,memory=1Gi.")]
+Capacity = Annotated[
+    Many, typer.Option(help="Offered at most of this host, such as cpu=2,memory=4Gi [default: all].")
+]
+Share = Annotated[
+    str, typer.Option(help="K/N: this is the Kth of N agents on this host, and offers an Nth of it.")
+]
+Resource = Annotated[Many, typer.Option(help="A resource of your own, name=N; repeatable.")]
+Gpu = Annotated[Many, typer.Option(help="Id of a GPU; repeatable [default: all that are found].")]
+PortRange = Annotated[str, typer.Option(help="Host ports that tasks are allotted.")]
+Count = Annotated[int, typer.Option(min=0, help="So many hollow nodes, NODE-0001 and so on.")]
+LeaseTtl = Annotated[int, typer.Option(min=2, max=15, help="Seconds until a silent node is NotReady.")]
+ImageGcHigh = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=100,
+        help="Percent of the disk in use above which dead containers, then unused images go.",
+    ),
+]
+ImageGcLow = Annotated[
+    int, typer.Option(min=0, max=100, help="Percent down to which they go; only those that it pulled.")
+]
+ImageGcMinAge = Annotated[int, typer.Option(min=0, help="Seconds for which an image stays in any case.")]
+ContainerGcMaxAge = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Seconds for which dead containers are kept for their logs at most; 0: no limit.",
+    ),
+]
+JoinNewCluster = Annotated[
+    bool, typer.Option("--join-new-cluster", help="Leave the cluster that it knows for the one in etcd.")
+]
+StopTasks = Annotated[
+    bool,
+    typer.Option(
+        "--stop-tasks",
+        help="Only stop and remove this node's containers; the next agent runs them again.",
+    ),
+]
 
 
 class Runtime(StrEnum):
@@ -31,67 +92,32 @@ def register(app: typer.Typer, name: str) -> None:
 
 def agent(
     context: typer.Context,
-    node: Annotated[str, typer.Option(help="Name of this node [default: the hostname].")] = "",
-    docker_host: Annotated[str, typer.Option(help="Docker's socket [default: DOCKER_HOST].")] = "",
-    state_dir: Annotated[
-        str, typer.Option(help=f"Its memory [default: {SYSTEM_STATE}, or {USER_STATE}].")
-    ] = "",
-    secret_dir: Annotated[
-        str, typer.Option(help="A tmpfs for files of secrets [default: /run/berth or one below /dev/shm].")
-    ] = "",
-    listen: Annotated[str, typer.Option(help="host:port of its server; port 0: any.")] = "127.0.0.1:0",
-    server_cert: Annotated[str, typer.Option(help="Certificate of its server; then it serves https.")] = "",
-    server_key: Annotated[str, typer.Option(help="Key of that certificate.")] = "",
-    client_ca: Annotated[str, typer.Option(help="CA whose certificate its clients must show.")] = "",
-    address: Annotated[str, typer.Option(help="Address by which others reach this host.")] = "",
-    label: Annotated[Many, typer.Option(help="A label of the node, k=v; repeatable.")] = None,
-    reserve: Annotated[Many, typer.Option(help="Kept for the system, such as cpu=500m,memory=1Gi.")] = None,
-    capacity: Annotated[
-        Many, typer.Option(help="Offered at most of this host, such as cpu=2,memory=4Gi [default: all].")
-    ] = None,
-    share: Annotated[
-        str, typer.Option(help="K/N: this is the Kth of N agents on this host, and offers an Nth of it.")
-    ] = "1/1",
-    resource: Annotated[Many, typer.Option(help="A resource of your own, name=N; repeatable.")] = None,
-    gpu: Annotated[Many, typer.Option(help="Id of a GPU; repeatable [default: all that are found].")] = None,
-    port_range: Annotated[str, typer.Option(help="Host ports that tasks are allotted.")] = "31000-32767",
+    node: Node = "",
+    docker_host: DockerHost = "",
+    state_dir: StateDir = "",
+    secret_dir: SecretDir = "",
+    listen: Listen = "127.0.0.1:0",
+    server_cert: ServerCert = "",
+    server_key: ServerKey = "",
+    client_ca: ClientCa = "",
+    address: Address = "",
+    label: Label = None,
+    reserve: Reserve = None,
+    capacity: Capacity = None,
+    share: Share = "1/1",
+    resource: Resource = None,
+    gpu: Gpu = None,
+    port_range: PortRange = "31000-32767",
     runtime: Annotated[Runtime, typer.Option(help="hollow runs nothing, for simulations.")] = Runtime.DOCKER,
-    count: Annotated[int, typer.Option(min=0, help="So many hollow nodes, NODE-0001 and so on.")] = 0,
-    lease_ttl: Annotated[
-        int, typer.Option(min=2, max=15, help="Seconds until a silent node is NotReady.")
-    ] = 15,
-    image_gc_high: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            max=100,
-            help="Percent of the disk in use above which dead containers, then unused images go.",
-        ),
-    ] = 85,
-    image_gc_low: Annotated[
-        int, typer.Option(min=0, max=100, help="Percent down to which they go; only those that it pulled.")
-    ] = 80,
-    image_gc_min_age: Annotated[
-        int, typer.Option(min=0, help="Seconds for which an image stays in any case.")
-    ] = 120,
-    container_gc_max_age: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Seconds for which dead containers are kept for their logs at most; 0: no limit.",
-        ),
-    ] = 604_800,
-    join_new_cluster: Annotated[
-        bool, typer.Option("--join-new-cluster", help="Leave the cluster that it knows for the one in etcd.")
-    ] = False,
-    stop_tasks: Annotated[
-        bool,
-        typer.Option(
-            "--stop-tasks",
-            help="Only stop and remove this node's containers; the next agent runs them again.",
-        ),
-    ] = False,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    count: Count = 0,
+    lease_ttl: LeaseTtl = 15,
+    image_gc_high: ImageGcHigh = 85,
+    image_gc_low: ImageGcLow = 80,
+    image_gc_min_age: ImageGcMinAge = 120,
+    container_gc_max_age: ContainerGcMaxAge = 604_800,
+    join_new_cluster: JoinNewCluster = False,
+    stop_tasks: StopTasks = False,
+    log_level: LogLevel = "info",
 ) -> None:
     """Run the agent of this host until SIGTERM. Containers go on when it ends."""
     settings = session_of(context).settings

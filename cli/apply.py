@@ -1,14 +1,16 @@
 """`berth apply`: create or change objects from manifests; everything is checked before anything is written."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli import pruning
-from cli.manifests import Manifests, Recursive, Vars, read_manifests, telling_lines
+from cli.durations import parse_timeout
+from cli.manifests import Manifests, Recursive, SomeFiles, Vars, read_manifests, telling_lines
 from cli.session import Session, note, out, session_of
+from cli.set_options import AllowEmpty, CreateNamespace, Prune, Set, check_set_options
 from cli.settings import HELP
 from cli.settling import settle
 from client.conflicts import OnConflict, manager_text
@@ -18,18 +20,6 @@ from client.planned import ApplyResult, Planned
 if TYPE_CHECKING:
     from client.applyset import SetPlan
     from client.client import Client
-
-CreateNamespace = Annotated[bool, typer.Option(help="Create namespaces that do not exist.")]
-Set = Annotated[
-    str,
-    typer.Option("--set", metavar="NAME", help="The set that these objects are, within the namespace of -n."),
-]
-Prune = Annotated[
-    bool, typer.Option("--prune", help="With --set: delete what was in the set, and is no more.")
-]
-AllowEmpty = Annotated[
-    bool, typer.Option("--allow-empty", help="With --prune: no documents at all are no mistake.")
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,66 +37,52 @@ class Wish:
     wait: bool
 
 
+Wait = Annotated[bool, typer.Option(help="Wait until tasks run, rollouts are complete, jobs have succeeded.")]
+Timeout = Annotated[str, typer.Option(help="How long to wait, such as 90s or 5m.")]
+Plan = Annotated[
+    str, typer.Option("--plan", metavar="FILE", help="Do what berth plan --out FILE has shown, or nothing.")
+]
+ForceConflicts = Annotated[
+    bool, typer.Option("--force-conflicts", help="Take over fields that others have set.")
+]
+Adopt = Annotated[
+    bool,
+    typer.Option(
+        "--adopt", help="With --set: objects that were applied without a set become the set's alone."
+    ),
+]
+
+
 def register(app: typer.Typer, name: str) -> None:
     app.command(name, epilog=HELP)(apply)
 
 
 def apply(
     context: typer.Context,
-    filename: Annotated[
-        list[str] | None,
-        typer.Option("-f", "--filename", help="File, folder, or - for stdin; repeatable."),
-    ] = None,
+    filename: SomeFiles = None,
     recursive: Recursive = False,
     create_namespace: CreateNamespace = False,
     dry_run: Annotated[bool, typer.Option(help="Check and say what would happen; write nothing.")] = False,
-    wait: Annotated[
-        bool, typer.Option(help="Wait until tasks run, rollouts are complete, jobs have succeeded.")
-    ] = False,
-    timeout: Annotated[str, typer.Option(help="How long to wait, such as 90s or 5m.")] = "5m",
-    plan: Annotated[
-        str,
-        typer.Option("--plan", metavar="FILE", help="Do what berth plan --out FILE has shown, or nothing."),
-    ] = "",
+    wait: Wait = False,
+    timeout: Timeout = "5m",
+    plan: Plan = "",
     set_name: Set = "",
     prune: Prune = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --prune: do not ask.")] = False,
     allow_empty: AllowEmpty = False,
-    force_conflicts: Annotated[
-        bool, typer.Option("--force-conflicts", help="Take over fields that others have set.")
-    ] = False,
-    adopt: Annotated[
-        bool,
-        typer.Option(
-            "--adopt", help="With --set: objects that were applied without a set become the set's alone."
-        ),
-    ] = False,
+    force_conflicts: ForceConflicts = False,
+    adopt: Adopt = False,
     vars_file: Vars = "",
 ) -> None:
     """Create or change objects from manifests. All are checked before any is written."""
     session = session_of(context)
-    if bool(plan) == bool(filename):
-        raise BadOption(
-            "give either -f FILE, what to apply, or --plan FILE, as berth plan --out FILE wrote it"
-        )
-    if plan and (set_name or vars_file):
-        raise BadOption(
-            "--plan has all documents in it, as they are; it can't be combined with --set or --vars"
-        )
+    _check_plan(plan, filename or [], others=(set_name, vars_file))
     check_set_options(set_name, prune=prune, allow_empty=allow_empty)
     if adopt and not set_name:
         raise BadOption("--adopt takes objects into a set, so it needs the set's name: --set NAME")
-    wish = Wish(
-        set_name,
-        prune,
-        yes,
-        dry_run,
-        create_namespace,
-        OnConflict.TAKE_OVER if force_conflicts else OnConflict.REFUSE,
-        adopt,
-        parse_timeout(timeout),
-        wait,
-    )
+    conflict = OnConflict.TAKE_OVER if force_conflicts else OnConflict.REFUSE
+    wait_s = parse_timeout(timeout)
+    wish = Wish(set_name, prune, yes, dry_run, create_namespace, conflict, adopt, wait_s, wait)
     read = read_manifests(
         filename or (),
         recursive=recursive,
@@ -126,15 +102,16 @@ def apply(
             _carry_out(client, planned, wish)
 
 
-def check_set_options(set_name: str, *, prune: bool, allow_empty: bool) -> None:
-    """Raise BadOption for options that make no sense without others."""
-    if prune and not set_name:
+def _check_plan(plan: str, files: Sequence[str], *, others: Iterable[str]) -> None:
+    """Raise BadOption unless either files or a plan are given, and a plan alone. others: --set and --vars."""
+    if bool(plan) == bool(files):
         raise BadOption(
-            "--prune deletes what left a set, so it needs the set's name: --set NAME; what a set has was recorded by "
-            "earlier applies with that name"
+            "give either -f FILE, what to apply, or --plan FILE, as berth plan --out FILE wrote it"
         )
-    if allow_empty and not prune:
-        raise BadOption("--allow-empty goes with --prune: without documents there is nothing else to do")
+    if plan and any(others):
+        raise BadOption(
+            "--plan has all documents in it, as they are; it can't be combined with --set or --vars"
+        )
 
 
 def _carry_out(client: "Client", planned: tuple[Planned, ...], wish: Wish) -> None:
@@ -235,14 +212,3 @@ def _print(result: ApplyResult, suffix: str) -> None:
         note(
             f"  {result.ref} keeps {kept.field}, which the manifest leaves out, as {manager_text(kept.manager)} has it"
         )
-
-
-def parse_timeout(text: str) -> float:
-    """Return seconds; 0 means for ever, as in kubectl. Raises BadOption."""
-    from schemas.errors import InvalidQuantity
-    from schemas.quantity import parse_duration
-
-    try:
-        return parse_duration(text) or float("inf")
-    except InvalidQuantity as error:
-        raise BadOption(f"--timeout: {error}") from None

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.choosing import chosen_task
+from cli.choosing import chosen_task, say_container
 from cli.session import ExitWith, note, session_of
 from cli.settings import HELP
 
@@ -34,6 +34,7 @@ def attach(
         process = client.attach(
             chosen_task(client, task, session.namespace), session.namespace, container or None, stdin=stdin
         )
+        say_container(f"task/{process.target.task}", process.target.container, process.target.among)
         if is_tty and not process.target.has_terminal:
             note(f"Unable to use a TTY - container {process.target.container} did not allocate one")
             is_tty = False

@@ -11,6 +11,8 @@ NONE = "<none>"
 _LIVE = (ContainerState.STARTING, ContainerState.RUNNING, ContainerState.STOPPING)
 _SETTLED = {TaskState.STOPPED, TaskState.STOPPING, TaskState.LOST}  # the placement says more than a container
 
+_OVER = {TaskState.SUCCEEDED, TaskState.FAILED}
+
 
 def task_status(view: ObjectView) -> str:
     """Return the STATUS of a task: not the plain state, but what a person has to know first."""
@@ -88,7 +90,12 @@ def _settled_name(state: TaskState) -> str:
 
 
 def is_unreachable(status: TaskStatus) -> bool:
-    """The node doesn't answer, or its runtime doesn't: what the status says is what was last known."""
+    """The node doesn't answer, or its runtime doesn't: what the status says is what was last known.
+
+    How a task has ended stays so whatever becomes of its node.
+    """
+    if status.state in _OVER:
+        return False
     ready = find_condition(status.conditions, "Ready")
     unknown = find_condition(status.conditions, "Unknown")
     return (ready is not None and ready.status == "Unknown") or (

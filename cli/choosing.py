@@ -6,6 +6,8 @@ from cli.refs import is_task_kind, parse_targets
 from cli.session import note
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from client.client import Client
 
 
@@ -22,3 +24,9 @@ def chosen_task(client: "Client", written: str, namespace: str) -> str:
     chosen = first_ready(f"{target.kind.singular}/{target.names[0]}", views)
     note(f"{written}: {chosen.ref}")
     return chosen.name
+
+
+def say_container(task: str, chosen: str, among: "Sequence[str]") -> None:
+    """Tell which container of several was taken, as none was named."""
+    if len(among) > 1:
+        note(f"{task}: container {chosen} of {', '.join(among)}; choose with -c")

@@ -28,6 +28,10 @@ def cp(
     """
     session = session_of(context)
     from_task, to_task = split_place(source), split_place(target)
+    if "-" in (source, target):
+        raise BadOption(
+            "- is no file here; to read one: berth exec NAME -- cat PATH; a file of that name is ./-"
+        )
     if (from_task is None) == (to_task is None):
         raise BadOption(
             "one side must be TASK:/path and the other a path of this machine, as in: berth cp web:/etc/hosts ."

@@ -10,30 +10,29 @@ import typer
 
 from cli.create_config import EnvFiles, Files, Literals, configmap, values_from
 from cli.create_job import job
-from cli.session import note, out, session_of
+from cli.creating import DryRun, How, Overwrite, create
+from cli.session import note, session_of
 from cli.settings import HELP
-from client.errors import BadOption, Refused
+from client.errors import BadOption
 
 DOCKER_HUB = "https://index.docker.io/v1/"
 MAX_STDIN_BYTES = 65_536  # a password is shorter
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the secret.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Put it in place of one that is there.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; write nothing.")]
 Output = Annotated[str, typer.Option("-o", "--output", help="yaml or json: print it, sealed.")]
 
 
 def register(app: typer.Typer, name: str) -> None:
-    create = typer.Typer(help="Create an object from the command line.", no_args_is_help=True)
-    create.callback()(_no_options)
+    verbs = typer.Typer(help="Create an object from the command line.", no_args_is_help=True)
+    verbs.callback()(_no_options)
     secret = typer.Typer(help="Create a secret: values that nobody reads back.", no_args_is_help=True)
     secret.callback()(_no_options)
     secret.command("docker-registry", epilog=HELP)(docker_registry)
     secret.command("generic", epilog=HELP)(generic)
-    create.add_typer(secret, name="secret")
-    create.command("configmap", epilog=HELP)(configmap)
-    create.command("job", epilog=HELP)(job)
-    app.add_typer(create, name=name)
+    verbs.add_typer(secret, name="secret")
+    verbs.command("configmap", epilog=HELP)(configmap)
+    verbs.command("job", epilog=HELP)(job)
+    app.add_typer(verbs, name=name)
 
 
 def _no_options() -> None:
@@ -59,15 +58,7 @@ def docker_registry(
     from schemas.registry import DOCKER_CONFIG, docker_config
 
     content = docker_config(docker_server, docker_username, password, docker_email)
-    _create(
-        context,
-        name,
-        "berth/registry",
-        {DOCKER_CONFIG: content},
-        overwrite=overwrite,
-        dry_run=dry_run,
-        output=output,
-    )
+    _create(context, name, "berth/registry", {DOCKER_CONFIG: content}, How(overwrite, dry_run, output))
 
 
 def generic(
@@ -83,7 +74,7 @@ def generic(
 ) -> None:
     """Create a secret from literal values, files and env files."""
     values = values_from(from_literal, from_file, from_env_file)
-    _create(context, name, type_, values, overwrite=overwrite, dry_run=dry_run, output=output)
+    _create(context, name, type_, values, How(overwrite, dry_run, output))
 
 
 def _password(given: str, *, from_stdin: bool) -> str:
@@ -102,34 +93,9 @@ def _password(given: str, *, from_stdin: bool) -> str:
     return password
 
 
-def _create(
-    context: typer.Context,
-    name: str,
-    type_: str,
-    values: dict[str, bytes],
-    *,
-    overwrite: bool,
-    dry_run: bool,
-    output: str,
-) -> None:
-    """Seal, then write, unless one of that name is there. Raises Refused, InvalidManifest, BadOption."""
-    from cli.output import format_data, parse_output
+def _create(context: typer.Context, name: str, type_: str, values: dict[str, bytes], how: How) -> None:
+    """Seal, then write. Raises Refused, InvalidManifest, BadOption."""
     from client.secrets import secret_document
 
-    form = parse_output(output) if output else None
     session = session_of(context)
-    document = secret_document(name, session.namespace, type_, values, "berth create secret")
-    with session.client() as client:
-        (planned,) = client.plan((document,))
-        if planned.action != "created" and not overwrite and not dry_run:
-            raise Refused(
-                f'secret "{name}" already exists in namespace {session.namespace}; change it with --overwrite'
-            )
-        action = planned.action
-        if not dry_run:
-            (result,) = client.apply_planned((planned,))
-            action = result.action
-    if form is not None:
-        out(format_data(planned.merged, form), end="")
-    else:
-        out(f"secret/{name} {action}{' (dry run)' if dry_run else ''}")
+    create(session, secret_document(name, session.namespace, type_, values, "berth create secret"), how)

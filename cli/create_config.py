@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from cli.session import out, session_of
-from client.errors import BadOption, Refused
+from cli.creating import DryRun, How, Overwrite, create
+from cli.session import session_of
+from client.errors import BadOption
 
 MAX_READ_BYTES = 262_145  # one more than an object may hold, so that its check tells
 
@@ -28,37 +29,20 @@ def configmap(
     from_literal: Literals = None,
     from_file: Files = None,
     from_env_file: EnvFiles = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Put it in place of one that is there.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; write nothing.")] = False,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
     output: Annotated[str, typer.Option("-o", "--output", help="yaml or json: print it.")] = "",
 ) -> None:
     """Create a ConfigMap: values in clear, for variables and files of tasks."""
-    from cli.output import format_data, parse_output
     from schemas.errors import InvalidManifest
     from schemas.manifest import Document, check_object
 
-    form = parse_output(output) if output else None
     session = session_of(context)
     raw = _config_map(name, values_from(from_literal, from_file, from_env_file))
     document = check_object(raw, "berth create configmap", session.namespace)
     if not isinstance(document, Document):
         raise InvalidManifest(document)
-    with session.client() as client:
-        (planned,) = client.plan((document,))
-        if planned.action != "created" and not overwrite and not dry_run:
-            raise Refused(
-                f'configmap "{name}" already exists in namespace {session.namespace}; change it with --overwrite'
-            )
-        action = planned.action
-        if not dry_run:
-            (result,) = client.apply_planned((planned,))
-            action = result.action
-    if form is not None:
-        out(format_data(planned.merged, form), end="")
-    else:
-        out(f"configmap/{name} {action}{' (dry run)' if dry_run else ''}")
+    create(session, document, How(overwrite, dry_run, output))
 
 
 def _config_map(name: str, values: dict[str, bytes]) -> dict[str, object]:

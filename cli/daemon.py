@@ -1,12 +1,21 @@
-"""What `berth controller` and `berth agent` share: logs to stderr, and values such as `k=v`."""
+"""What `berth controller` and `berth agent` share: options, logs to stderr, and values such as `k=v`."""
 
 import logging
 import sys
 from collections.abc import Iterable
+from typing import Annotated
+
+import typer
 
 from client.errors import BadOption
 from schemas.errors import InvalidQuantity
 from schemas.quantity import parse_quantity
+
+ServerCert = Annotated[str, typer.Option(help="Certificate of its server; then it serves https.")]
+ServerKey = Annotated[str, typer.Option(help="Key of that certificate.")]
+ClientCa = Annotated[str, typer.Option(help="CA whose certificate its clients must show.")]
+Address = Annotated[str, typer.Option(help="Address by which others reach this host.")]
+LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 LEVELS = ("debug", "info", "warning", "error")

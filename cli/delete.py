@@ -1,11 +1,12 @@
 """`berth delete`: ask the leader to stop and remove objects, and wait until they are gone."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.apply import parse_timeout
-from cli.manifests import read_manifests
+from cli.durations import parse_timeout
+from cli.manifests import Recursive, read_manifests
 from cli.refs import parse_targets
 from cli.session import Session, note, out, session_of
 from cli.settings import HELP
@@ -17,6 +18,17 @@ from client.views import ObjectView
 if TYPE_CHECKING:
     from client.client import Client
     from client.delete import Cascade
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """How the objects that are to go were named: by words, with what follows them, or by files."""
+
+    what: list[str]
+    files: list[str]
+    recursive: bool
+    selector: str
+    all_of_kind: bool
 
 
 def register(app: typer.Typer, name: str) -> None:
@@ -31,9 +43,7 @@ def delete(
     filename: Annotated[
         list[str] | None, typer.Option("-f", "--filename", help="Delete what these manifests name.")
     ] = None,
-    recursive: Annotated[
-        bool, typer.Option("-R", "--recursive", help="Also read the folders below.")
-    ] = False,
+    recursive: Recursive = False,
     selector: Annotated[str, typer.Option("-l", "--selector", help="Such as app=web.")] = "",
     all_: Annotated[bool, typer.Option("--all", help="All objects of the kind in the namespace.")] = False,
     wait: Annotated[bool, typer.Option(help="Wait until they are gone.")] = True,
@@ -63,7 +73,8 @@ def delete(
     grace_s = _grace(grace_period, now=now, force=force)
     timeout_s = parse_timeout(timeout)
     with session.client() as client:
-        views, errors = _find(session, client, what or [], filename or [], recursive, selector, all_=all_)
+        meant = Meant(what or [], filename or [], recursive, selector, all_)
+        views, errors = _find(session, client, meant)
         if dry_run:
             for view in views:
                 out(f'{view.kind.singular} "{view.name}" deleted (dry run)')
@@ -131,18 +142,9 @@ def _grace(grace_period: int, *, now: bool, force: bool) -> float | None:
     return None if grace_period < 0 else float(grace_period)
 
 
-def _find(
-    session: Session,
-    client: "Client",
-    what: list[str],
-    files: list[str],
-    recursive: bool,
-    selector: str,
-    *,
-    all_: bool,
-) -> tuple[list[ObjectView], list[ClientError]]:
+def _find(session: Session, client: "Client", meant: Meant) -> tuple[list[ObjectView], list[ClientError]]:
     """Return what is to go, the tasks first, and what was not found."""
-    wanted = _wanted(session, client, what, files, recursive, selector, all_=all_)
+    wanted = _wanted(session, client, meant)
     found = [(each, client.find(*each)) for each in dict.fromkeys(wanted)]
     errors: list[ClientError] = [
         not_found(client.kind(plural), name, namespace)
@@ -152,33 +154,24 @@ def _find(
     return [view for _, view in found if view is not None], errors
 
 
-def _wanted(
-    session: Session,
-    client: "Client",
-    what: list[str],
-    files: list[str],
-    recursive: bool,
-    selector: str,
-    *,
-    all_: bool,
-) -> list[tuple[str, str, str]]:
+def _wanted(session: Session, client: "Client", meant: Meant) -> list[tuple[str, str, str]]:
     """Return (plural, name, namespace) of each object meant; of files the last first, as others need the first."""
-    if bool(what) == bool(files):
+    if bool(meant.what) == bool(meant.files):
         raise BadOption("say what to delete: KIND NAME, KIND/NAME, KIND with -l or --all, or -f FILE")
-    if files:
-        read = read_manifests(files, recursive=recursive, namespace=session.namespace)
+    if meant.files:
+        read = read_manifests(meant.files, recursive=meant.recursive, namespace=session.namespace)
         return [(each.ref.plural, each.ref.name, each.ref.namespace) for each in reversed(read.documents)]
-    targets = parse_targets(what)
+    targets = parse_targets(meant.what)
     if all(target.names for target in targets):
-        if selector or all_:
+        if meant.selector or meant.all_of_kind:
             raise BadOption("names can't be combined with -l or --all")
         return [(target.kind.plural, name, session.namespace) for target in targets for name in target.names]
-    if not selector and not all_:
+    if not meant.selector and not meant.all_of_kind:
         raise BadOption("name what to delete, or say -l SELECTOR or --all")
     listed = client.list(
         *(target.kind.plural for target in targets),
         namespace=session.namespace,
-        selector=parse_selector(selector),
+        selector=parse_selector(meant.selector),
     )
     views = [view for each in listed.objects.values() for view in each if view.spec_kv is not None]
     return [(view.ref.plural, view.name, view.namespace) for view in views]

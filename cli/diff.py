@@ -4,18 +4,14 @@ from typing import Annotated
 
 import typer
 
-from cli.apply import AllowEmpty, CreateNamespace, Prune, Set, check_set_options
 from cli.colour import coloured_diff, is_coloured
 from cli.intent import Intent, intended
-from cli.manifests import Recursive, Vars, read_manifests, telling_lines
+from cli.manifests import Recursive, SomeFiles, Vars, read_manifests, telling_lines
 from cli.session import out, session_of
+from cli.set_options import AllowEmpty, CreateNamespace, Prune, Set, check_set_options
 from cli.settings import HELP
 from client.diff import removal_diff, unified_diff
 from client.errors import BadOption
-
-SomeFiles = Annotated[
-    list[str] | None, typer.Option("-f", "--filename", help="File, folder, or - for stdin; repeatable.")
-]
 
 
 def register(app: typer.Typer, name: str) -> None:

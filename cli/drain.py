@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.apply import parse_timeout
+from cli.durations import parse_timeout
 from cli.session import note, out, session_of
 from cli.settings import HELP
 

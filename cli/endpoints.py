@@ -46,7 +46,7 @@ def get_endpoints(
             for view in found:
                 out(f"endpoints/{view.name}")
         else:
-            from cli.get import format_form
+            from cli.printers import format_form
 
             shown = [_document(view) for view in found]
             out(format_form(shown[0] if name else as_list(shown), form), end="")

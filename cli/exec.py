@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.choosing import chosen_task
+from cli.choosing import chosen_task, say_container
 from cli.session import ExitWith, note, session_of
 from cli.settings import HELP
 from client.errors import BadOption
@@ -42,6 +42,7 @@ def exec_(
             tty=is_tty,
             stdin=stdin,
         )
+        say_container(f"task/{process.target.task}", process.target.container, process.target.among)
         code = join(process, stdin=stdin, tty=is_tty)
     if code is None:
         note(f"the command goes on in {task} without us; its exit code is unknown")

@@ -1,22 +1,19 @@
 """`berth get`: objects in a table, or as JSON, YAML, names or a template. One answer is of one revision."""
 
 import sys
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Annotated, Protocol
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.cells import frozen_words
-from cli.columns import Column, RowContext
 from cli.listing import Found, Wish, check, nothing_found, read, table_columns
-from cli.output import Form, Json, Output, as_list, format_data, parse_form, to_json
+from cli.output import Output, as_list, parse_form, to_json
+from cli.printers import RowPrinter, format_form, row_printer
 from cli.refs import ENDPOINTS, EVENTS, Target, parse_targets
 from cli.session import Session, note, out, session_of
 from cli.settings import HELP
-from cli.tables import GrowingTable
 from client.naming import not_found
 from client.selector import parse_selector
-from client.views import ObjectView
 
 if TYPE_CHECKING:
     from cli.customcolumns import FieldTerm
@@ -29,57 +26,63 @@ NO_CLUSTER = (
 )
 
 
+What = Annotated[
+    list[str], typer.Argument(metavar="WHAT", help="KIND[,KIND] [NAME ...], KIND/NAME ..., events, or all.")
+]
+FormText = Annotated[
+    str, typer.Option("-o", "--output", help="wide, json, yaml, name, jsonpath=..., custom-columns=....")
+]
+AllNamespaces = Annotated[bool, typer.Option("-A", "--all-namespaces", help="In all namespaces.")]
+Labels = Annotated[str, typer.Option("-l", "--selector", help="Such as app=web,tier!=test.")]
+Fields = Annotated[
+    str, typer.Option("--field-selector", help="Such as status.node=n1,status.state!=Running.")
+]
+SortBy = Annotated[
+    str, typer.Option("--sort-by", help="Order by a path, such as .metadata.creationTimestamp.")
+]
+NoHeaders = Annotated[bool, typer.Option("--no-headers", help="Leave the header out.")]
+ShowLabels = Annotated[bool, typer.Option("--show-labels", help="Add a column of all labels.")]
+LabelColumns = Annotated[
+    list[str] | None,
+    typer.Option("-L", "--label-columns", help="Add a column of these labels; comma-separated, repeatable."),
+]
+Watch = Annotated[
+    bool, typer.Option("-w", "--watch/--no-watch", help="Go on, and add a row for each change.")
+]
+WatchOnly = Annotated[bool, typer.Option("--watch-only", help="Only the changes, not what there is now.")]
+At = Annotated[
+    str, typer.Option("--at", help="As it was: 10m ago, or at a time, such as 2026-11-29T10:00:00Z.")
+]
+AtRev = Annotated[str, typer.Option("--at-rev", help="As it was at this revision; see: berth history.")]
+
+
 def register(app: typer.Typer, name: str) -> None:
     app.command(name, epilog=HELP)(get)
 
 
 def get(
     context: typer.Context,
-    what: Annotated[
-        list[str],
-        typer.Argument(metavar="WHAT", help="KIND[,KIND] [NAME ...], KIND/NAME ..., events, or all."),
-    ],
-    output: Annotated[
-        str,
-        typer.Option("-o", "--output", help="wide, json, yaml, name, jsonpath=..., custom-columns=...."),
-    ] = "",
-    all_namespaces: Annotated[
-        bool, typer.Option("-A", "--all-namespaces", help="In all namespaces.")
-    ] = False,
-    selector: Annotated[str, typer.Option("-l", "--selector", help="Such as app=web,tier!=test.")] = "",
-    field_selector: Annotated[
-        str, typer.Option("--field-selector", help="Such as status.node=n1,status.state!=Running.")
-    ] = "",
-    sort_by: Annotated[
-        str, typer.Option("--sort-by", help="Order by a path, such as .metadata.creationTimestamp.")
-    ] = "",
-    no_headers: Annotated[bool, typer.Option("--no-headers", help="Leave the header out.")] = False,
-    show_labels: Annotated[bool, typer.Option("--show-labels", help="Add a column of all labels.")] = False,
-    label_columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-L", "--label-columns", help="Add a column of these labels; comma-separated, repeatable."
-        ),
-    ] = None,
-    watch: Annotated[
-        bool, typer.Option("-w", "--watch/--no-watch", help="Go on, and add a row for each change.")
-    ] = False,
-    watch_only: Annotated[
-        bool, typer.Option("--watch-only", help="Only the changes, not what there is now.")
-    ] = False,
-    at: Annotated[
-        str, typer.Option("--at", help="As it was: 10m ago, or at a time, such as 2026-11-29T10:00:00Z.")
-    ] = "",
-    at_rev: Annotated[
-        str, typer.Option("--at-rev", help="As it was at this revision; see: berth history.")
-    ] = "",
+    what: What,
+    output: FormText = "",
+    all_namespaces: AllNamespaces = False,
+    selector: Labels = "",
+    field_selector: Fields = "",
+    sort_by: SortBy = "",
+    no_headers: NoHeaders = False,
+    show_labels: ShowLabels = False,
+    label_columns: LabelColumns = None,
+    watch: Watch = False,
+    watch_only: WatchOnly = False,
+    at: At = "",
+    at_rev: AtRev = "",
 ) -> None:
     """Show objects in a table, as JSON or YAML, or as a template has it."""
     session, form = session_of(context), parse_form(output)
-    if at or at_rev:
+    follows, is_past = watch or watch_only, bool(at or at_rev)
+    if is_past:
         from cli.past import check_past
 
-        check_past(at, at_rev, is_watching=watch or watch_only, first=what[0])
+        check_past(at, at_rev, is_watching=follows, first=what[0])
     namespace = None if all_namespaces else session.namespace
     if what[0] in EVENTS:
         from cli.events import get_events
@@ -90,7 +93,7 @@ def get(
         from cli.endpoints import get_endpoints
 
         names = [each.partition("/")[2] for each in what if "/" in each] or what[1:]
-        get_endpoints(session, form, namespace, names, with_header=not no_headers, watch=watch or watch_only)
+        get_endpoints(session, form, namespace, names, with_header=not no_headers, watch=follows)
         return
     targets = parse_targets(what)
     wish = Wish(
@@ -100,25 +103,34 @@ def get(
         parse_selector(selector),
         _parse_fields(field_selector),
         sort_by,
-        not no_headers,
-        show_labels,
-        tuple(key.strip() for keys in label_columns or () for key in keys.split(",") if key.strip()),
-        len(targets) > 1,
+        with_header=not no_headers,
+        show_labels=show_labels,
+        label_keys=_parse_keys(label_columns or ()),
+        names_kind=len(targets) > 1,
     )
     check(wish)
     _check_form(wish)
     with session.client() as client:
-        if at or at_rev:
-            from cli.past import get_past, parse_when
-
-            raise typer.Exit(get_past(session, client, wish, parse_when(at, at_rev)))
-        if watch or watch_only:
-            from cli.watch import watch_objects
-
-            watch_objects(session, client, wish, only_changes=watch_only)
-            return
-        code = _show(session, client, wish)
+        if is_past:
+            code = _show_past(session, client, wish, at, at_rev)
+        elif follows:
+            code = _follow(session, client, wish, only_changes=watch_only)
+        else:
+            code = _show(session, client, wish)
     raise typer.Exit(code)
+
+
+def _show_past(session: Session, client: "Client", wish: Wish, at: str, at_rev: str) -> int:
+    from cli.past import get_past, parse_when
+
+    return get_past(session, client, wish, parse_when(at, at_rev))
+
+
+def _follow(session: Session, client: "Client", wish: Wish, *, only_changes: bool) -> int:
+    from cli.watch import watch_objects
+
+    watch_objects(session, client, wish, only_changes=only_changes)
+    return 0
 
 
 def _show(session: Session, client: "Client", wish: Wish) -> int:
@@ -151,6 +163,10 @@ def _parse_fields(text: str) -> "tuple[FieldTerm, ...]":
     from cli.customcolumns import parse_field_selector
 
     return parse_field_selector(text)
+
+
+def _parse_keys(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(key.strip() for text in texts for key in text.split(",") if key.strip())
 
 
 def _stream(session: Session, client: "Client", wish: Wish) -> None:
@@ -197,15 +213,6 @@ def _show_all(session: Session, client: "Client", wish: Wish) -> int:
     return 1 if missing else 0
 
 
-def format_form(data: Json, form: Form) -> str:
-    """Return one object, or a list of them, as JSON, YAML or by a template."""
-    if form.output is not Output.JSONPATH:
-        return format_data(data, form.output)
-    from cli.jsonpath import fill, parse_template
-
-    return fill(parse_template(form.argument), data)
-
-
 def _print_rows(session: Session, client: "Client", wish: Wish, found: Found) -> None:
     """One table a kind, with an empty line between two."""
     printed: list[Target] = []
@@ -215,56 +222,3 @@ def _print_rows(session: Session, client: "Client", wish: Wish, found: Found) ->
             _part_tables(wish, printed)
             printed.append(target)
             row_printer(session, client, wish, target).show(views)
-
-
-class RowPrinter(Protocol):
-    """Prints objects, some at a time."""
-
-    def show(self, views: Sequence[ObjectView]) -> None: ...
-
-
-class NamePrinter:
-    def show(self, views: Sequence[ObjectView]) -> None:
-        for view in views:
-            out(str(view.ref))
-
-
-class TablePrinter:
-    """Prints a row for each object."""
-
-    def __init__(self, columns: Sequence[Column], context: RowContext, *, with_header: bool) -> None:
-        self._columns = columns
-        self._context = context
-        self._table = GrowingTable([column.header for column in columns], with_header=with_header)
-
-    def show(self, views: Sequence[ObjectView]) -> None:
-        self.show_rows([self.row(view, self._context) for view in views])
-        for view in views:
-            if words := frozen_words(view):
-                note(f"Warning: {view.ref} is frozen: {words}")
-
-    def row(self, view: ObjectView, context: RowContext) -> list[str]:
-        return [column.cell(view, context) for column in self._columns]
-
-    def show_rows(self, rows: Sequence[Sequence[str]]) -> None:
-        for line in self._table.lines(rows):
-            out(line)
-
-
-def row_printer(session: Session, client: "Client", wish: Wish, target: Target) -> RowPrinter:
-    if wish.form.output is Output.NAME:
-        return NamePrinter()
-    columns = table_columns(wish, target)
-    return TablePrinter(columns, row_context(session, client, wish), with_header=wish.with_header)
-
-
-def row_context(session: Session, client: "Client", wish: Wish) -> RowContext:
-    return RowContext(session.now(), default_queues(client, wish))
-
-
-def default_queues(client: "Client", wish: Wish) -> dict[str, str]:
-    """Return namespace -> default queue, for the wide table of tasks, which shows queues; empty for others."""
-    if wish.form.output is not Output.WIDE or not any(target.kind.name == "Task" for target in wish.targets):
-        return {}
-    namespaces = client.list("namespaces").objects["namespaces"]
-    return {view.name: (view.raw.get("spec") or {}).get("defaultQueue", "default") for view in namespaces}

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.choosing import say_container
 from cli.refs import parse_targets
 from cli.session import note, session_of
 from cli.settings import HELP
+from client.agent_target import container_names
 from client.errors import BadOption
 from client.log_events import Failure, LogTarget, Notice, Piece, as_they_come, whole_lines
-from client.log_targets import ALL_CONTAINERS, container_names, containers_of
+from client.log_targets import ALL_CONTAINERS, containers_of
 from client.logs import LogOptions
 from client.many_logs import MAX_FOLLOWED
 from client.selector import parse_selector
@@ -130,10 +132,7 @@ def _split(word: str) -> tuple[str, str]:
 
 def _say_which_container(targets: Sequence[LogTarget]) -> None:
     for target in targets:
-        names = container_names(target.view)
-        if len(names) > 1:
-            listed = ", ".join(names)
-            note(f"{target.view.ref}: container {target.container} of {listed}; choose with -c")
+        say_container(str(target.view.ref), target.container, container_names(target.view))
 
 
 def _print(event: Piece | Notice | Failure, *, prefix: bool, flush: bool) -> int:

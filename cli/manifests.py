@@ -31,6 +31,9 @@ Source = tuple[str, bytes]
 Files = Annotated[
     list[str], typer.Option("-f", "--filename", help="File, folder, or - for stdin; repeatable.")
 ]
+SomeFiles = Annotated[
+    list[str] | None, typer.Option("-f", "--filename", help="File, folder, or - for stdin; repeatable.")
+]
 Recursive = Annotated[bool, typer.Option("-R", "--recursive", help="Also read the folders below.")]
 Vars = Annotated[
     str,

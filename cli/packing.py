@@ -3,7 +3,9 @@
 from collections import Counter
 from typing import Any
 
+from cli.durations import parse_seconds
 from cli.tables import format_table
+from client.errors import BadOption
 
 Json = dict[str, Any]
 
@@ -53,14 +55,7 @@ def _where(packing: Json) -> list[str]:
 
 def parse_budget(text: str) -> float:
     """Return seconds. Raises BadOption."""
-    from client.errors import BadOption
-    from schemas.errors import InvalidQuantity
-    from schemas.quantity import parse_duration
-
-    try:
-        seconds = parse_duration(text)
-    except InvalidQuantity as error:
-        raise BadOption(f"--budget: {error}; write it as in 5s") from None
+    seconds = parse_seconds("--budget", text, "write it as in 5s")
     if not 0 < seconds <= 60:
         raise BadOption(f"--budget {text}: a search may take 60s at most, and more than nothing")
     return seconds

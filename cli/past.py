@@ -149,7 +149,7 @@ def _print(session: Session, wish: Wish, shown: list[Revision]) -> None:
         for line in _table(session, wish, shown):
             out(line)
     elif shown or not wish.names:
-        from cli.get import format_form
+        from cli.printers import format_form
 
         data = [to_json(view_of(each)) for each in shown]
         out(format_form(data[0] if len(wish.names) == 1 else as_list(data), wish.form), end="")

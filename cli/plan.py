@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.answering import ask_plan
-from cli.apply import AllowEmpty, CreateNamespace, Prune, Set, check_set_options
 from cli.colour import coloured_diff, is_coloured
 from cli.intent import Intended, Intent, intended
-from cli.manifests import Recursive, Vars, read_manifests, telling_lines
+from cli.manifests import Recursive, SomeFiles, Vars, read_manifests, telling_lines
 from cli.output import Output, format_data, parse_output
 from cli.packing import packing_lines, parse_budget
 from cli.plan_markdown import markdown
 from cli.repository import Folder, Repo, Rev, read_repository, refuse_clear_secrets
 from cli.session import note, out, session_of
+from cli.set_options import AllowEmpty, CreateNamespace, Prune, Set, check_set_options
 from cli.settings import HELP
 from cli.shares import percent, task_text
 from client.diff import removal_diff, unified_diff
@@ -41,10 +41,7 @@ def register(app: typer.Typer, name: str) -> None:
 
 def plan(
     context: typer.Context,
-    filename: Annotated[
-        list[str] | None,
-        typer.Option("-f", "--filename", help="File, folder, or - for stdin; repeatable."),
-    ] = None,
+    filename: SomeFiles = None,
     recursive: Recursive = False,
     create_namespace: CreateNamespace = False,
     out_file: Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.answering import ask_rebalance
-from cli.apply import parse_timeout
+from cli.durations import parse_timeout
 from cli.output import Output, format_data, parse_output
 from cli.packing import certificate_line, parse_budget
 from cli.session import Session, note, out, session_of

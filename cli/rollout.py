@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.apply import parse_timeout
+from cli.durations import parse_timeout
 from cli.output import Output, format_data, parse_output
 from cli.refs import parse_targets
 from cli.session import Session, note, out, session_of

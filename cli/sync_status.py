@@ -1,6 +1,6 @@
 """How a GitSource is: cells of its table, and the words of `berth sync` and `describe`. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 
 from cli.ages import UNKNOWN, age
 from cli.blocks import NONE, Block, Content, Rows, pairs
@@ -146,7 +146,7 @@ def _progress(view: ObjectView, status: GitSourceStatus, now: float) -> list[tup
         *([("Rewritten", _rewritten(status))] if status.rewrite is not None else []),
         ("Objects", _object_rows(status)),
         ("Drift", _drift_rows(status)),
-        ("Orphaned", tuple(status.orphaned) or NONE),
+        ("Orphaned", (*status.orphaned, *_more(status.orphaned_count - len(status.orphaned))) or NONE),
         *([("Released", tuple(status.released))] if status.released else []),
         ("History", _history_rows(status, now)),
         ("Conditions", condition_rows(status.conditions)),
@@ -194,15 +194,20 @@ def _object_rows(status: GitSourceStatus) -> Content:
     rows: list[tuple[str, str, str, str]] = [
         (each.object, each.namespace or NONE, each.health, each.message or NONE) for each in status.objects
     ]
-    if status.object_count > len(rows):
-        rows.append((f"... and {status.object_count - len(rows)} more", "", "", ""))
+    rows += [(text, "", "", "") for text in _more(status.object_count - len(rows))]
     return Rows(("Object", "Namespace", "Health", "Message"), rows) if rows else NONE
+
+
+def _more(count: int) -> list[str]:
+    """Return a line for those that a status counts and does not name."""
+    return [f"... and {count} more"] if count > 0 else []
 
 
 def _drift_rows(status: GitSourceStatus) -> Content:
     rows = [
         (each.object, each.namespace or NONE, ", ".join(each.fields) or "missing") for each in status.drift
     ]
+    rows += [(text, "", "") for text in _more(status.drift_count - len(rows))]
     return Rows(("Object", "Namespace", "Differs"), rows) if rows else NONE
 
 
@@ -229,10 +234,18 @@ def status_lines(view: ObjectView, now: float) -> Iterator[str]:
     for drift in status.drift[:MAX_FOLLOWED]:
         fields = ", ".join(drift.fields) or "missing"
         yield f"  differs: {drift.namespace + '/' if drift.namespace else ''}{drift.object}: {fields}"
+    yield from _unnamed("differ", status.drift_count, status.drift)
     for orphan in status.orphaned[:MAX_FOLLOWED]:
         yield f"  orphaned: {orphan} is not in the repository any more"
+    yield from _unnamed("are orphaned", status.orphaned_count, status.orphaned)
     for released in status.released[:MAX_FOLLOWED]:
         yield f"  released: {released} left the repository, and stays, as somebody else has applied it, too"
+
+
+def _unnamed(what: str, count: int, named: Sized) -> Iterator[str]:
+    """Yield how many more there are than the lines before have named."""
+    for text in _more(count - min(len(named), MAX_FOLLOWED)):
+        yield f"  {text} {what}"
 
 
 def _named(each: SourceObject) -> str:

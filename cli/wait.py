@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.apply import parse_timeout
 from cli.changing import refs_of
+from cli.durations import parse_timeout
 from cli.refs import parse_targets
 from cli.session import note, out, session_of
 from cli.settings import HELP

@@ -4,9 +4,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from cli.columns import RowContext
-from cli.get import TablePrinter, default_queues, format_form
 from cli.listing import Wish, table_columns
 from cli.output import Output, to_json
+from cli.printers import TablePrinter, default_queues, format_form
 from cli.session import Session, out
 from client.errors import BadOption
 from client.views import ObjectView

@@ -116,7 +116,24 @@ def _waiting(name: str, answer: Json) -> list[str]:
     lines = [f"{name} waits, {place}: {answer['summary']}"]
     if answer["nominated"]:
         lines.append(f"Room is being made for it on node {answer['nominated']}.")
-    return lines
+    return lines + _kept(answer.get("kept", []))  # an older leader does not say
+
+
+def _kept(kept: list[Json]) -> list[str]:
+    """Return which nodes nobody else of its queue may take; from when on is the same for all of a gang's."""
+    if not kept:
+        return []
+    names = [str(each["node"]) for each in kept]
+    shown = ", ".join(names[:SHOWN_NODES]) + (
+        f" and {len(names) - SHOWN_NODES} more" if names[SHOWN_NODES:] else ""
+    )
+    when = max(str(each["at"]) for each in kept)
+    until = (
+        f"enough is free there at {when}, as estimates have it"
+        if when
+        else "nobody knows when enough is free there"
+    )
+    return [f"Kept for it: {shown}; {until}."]
 
 
 def _nodes(answer: Json, node: str) -> list[str]:

@@ -29,12 +29,16 @@ MAX_REFUSAL_BYTES = 4_000
 
 @dataclass(frozen=True, slots=True)
 class AgentPeer:
-    """An agent, and what to say about its node when it does not answer. `last_known`: a clause, or nothing."""
+    """An agent, and what to say about its node when it does not answer. `last_known`: a clause, or nothing.
+
+    look: the command that tells of what was asked about, or nothing.
+    """
 
     node: str
     api_address: str
     last_known: str = ""
     token: str = field(default="", repr=False)
+    look: str = ""
 
     @property
     def url(self) -> SplitResult:
@@ -157,7 +161,8 @@ def telling(peer: AgentPeer, tls: AgentTls) -> Iterator[None]:
     except ssl.SSLError as error:
         raise peer.error(tls_trouble(peer.api_address, tls, error)) from None
     except (OSError, http.client.HTTPException, EOFError) as error:
-        why = str(error) or type(error).__name__
+        silent = f"no answer within {CONNECT_TIMEOUT_S:.0f} s" if isinstance(error, TimeoutError) else ""
+        why = silent or str(error) or type(error).__name__
         hint = f"; {what_may_lack(peer.api_address, tls)}" if isinstance(error, CUT_OFF) else ""
         raise peer.error(f"does not answer at {peer.api_address} ({why}{hint})") from None
 
@@ -185,7 +190,8 @@ def refusal(peer: AgentPeer, status: int, body: bytes) -> AgentUnavailable:
     if status in (401, 403):
         said = f"it refuses the token of this namespace ({status}: {said})"
     known = f"; {peer.last_known}" if peer.last_known else ""
-    return AgentUnavailable(f"node {peer.node} refuses: {said}{known}")
+    look = f"; see: {peer.look}" if peer.look else ""
+    return AgentUnavailable(f"node {peer.node} refuses: {said}{known}{look}")
 
 
 def _message_of(body: bytes) -> str | None:

@@ -15,7 +15,7 @@ from store.api import Store
 
 @dataclass(frozen=True, slots=True)
 class AgentTarget:
-    """One container of a task, on the node that has it."""
+    """One container of a task, on the node that has it. among: of which it is the first, where none was named."""
 
     peer: AgentPeer
     namespace: str
@@ -23,6 +23,7 @@ class AgentTarget:
     uid: str
     container: str
     has_terminal: bool = False  # by its spec
+    among: tuple[str, ...] = ()
 
     def path(self, verb: str, query: list[tuple[str, str]] | None = None) -> str:
         """Return the path of the agent's server for `verb`, such as `exec`."""
@@ -46,16 +47,27 @@ def find_target(
     if status is None or not status.node:
         raise AgentUnavailable(_never_ran(view, status, wanted))
     peer = AgentPeer(
-        status.node, status.api_address, last_known(view, status), read_token(store, keys, view.namespace)
+        status.node,
+        status.api_address,
+        last_known(view, status),
+        read_token(store, keys, view.namespace),
+        f"berth describe {view.ref}",
     )
     if not status.api_address:
         raise peer.error("has not told the address of its agent")
-    return AgentTarget(peer, view.namespace, view.name, view.uid, name, _has_terminal(view, name))
+    among = tuple(container_names(view)) if container is None else ()
+    return AgentTarget(peer, view.namespace, view.name, view.uid, name, _has_terminal(view, name), among)
+
+
+def container_names(view: ObjectView) -> list[str]:
+    """Return the names of a task's containers, in their order; none of a task that can't be read."""
+    spec = view.raw.get("spec") or {}
+    return [str(each["name"]) for each in spec.get("containers") or ()]
 
 
 def choose_container(view: ObjectView, wanted: str | None) -> str:
     """Return the container's name; the first one if none is named. Raises NotFound."""
-    names = [str(each["name"]) for each in view.raw["spec"]["containers"]]
+    names = container_names(view)
     before = [str(each["name"]) for each in view.raw["spec"].get("initContainers") or ()]
     if wanted is not None and wanted not in (*names, *before):
         raise NotFound(

@@ -43,6 +43,11 @@ def _denied(found: Findings) -> Iterator[Check]:
         )
 
 
+def is_seen(found: Findings, family: str) -> bool:
+    """Say whether our user may read a whole family of keys, so that what was not found there is not there."""
+    return not any(f"/{family}/" in each for each in found.denied)
+
+
 def _cluster(found: Findings) -> Iterator[Check]:
     cluster = found.cluster
     if cluster.error:
@@ -93,10 +98,12 @@ def _nodes(found: Findings) -> Iterator[Check]:
     if not found.nodes:
         yield warn("nodes", "there is no node, so no task can run", "berth agent")
         return
-    bad = [check for node in found.nodes for check in _node(node)]
+    are_reports_seen = is_seen(found, "reports")
+    bad = [check for node in found.nodes for check in _node(node) if are_reports_seen or node.ready != "True"]
     yield from bad
     if not bad:
-        yield passed("nodes", f"{count(len(found.nodes), 'node')}, all Ready with an agent that answers")
+        how = "an agent that answers" if are_reports_seen else "reports that your user may not read"
+        yield passed("nodes", f"{count(len(found.nodes), 'node')}, all Ready with {how}")
 
 
 def _node(node: Node) -> Iterator[Check]:
@@ -151,6 +158,8 @@ def _unreadable(found: Findings) -> Iterator[Check]:
 
 
 def _orphans(found: Findings) -> Iterator[Check]:
+    if not (is_seen(found, "bindings") and is_seen(found, "reports")):
+        return
     if found.unbound:
         yield warn(
             "orphans",

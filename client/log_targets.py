@@ -5,6 +5,7 @@ Tasks stand for themselves. An owner stands for its tasks: its kind has an entry
 
 from collections.abc import Callable, Sequence
 
+from client.agent_target import container_names
 from client.errors import BadOption, NotFound
 from client.log_events import LogTarget
 from client.naming import not_found
@@ -80,9 +81,3 @@ LogTargetKey = tuple[ObjectRef, str]
 def init_names(view: ObjectView) -> list[str]:
     """Return the names of a task's init containers and sidecars, in their order."""
     return [str(each["name"]) for each in (view.raw.get("spec") or {}).get("initContainers") or ()]
-
-
-def container_names(view: ObjectView) -> list[str]:
-    """Return the names of a task's containers, in their order; none of a task that can't be read."""
-    spec = view.raw.get("spec") or {}
-    return [str(each["name"]) for each in spec.get("containers") or ()]

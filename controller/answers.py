@@ -6,6 +6,7 @@ Whoever asks sees by name what the tokens that he shows are for; of other namesp
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+from controller.scheduler.crowd import NEVER
 from controller.scheduler.explain import (
     Amount,
     Grant,
@@ -31,6 +32,7 @@ from controller.snapshots import Frozen
 from schemas.keys import ObjectRef
 from schemas.quantity import format_quantity, format_resources, show_shortfall
 from schemas.status import TOP_NODES
+from schemas.timestamps import format_time
 
 Json = dict[str, Any]
 NEXT_GRANTS = 10  # who is next; as many as fit on a screen with the queues
@@ -92,6 +94,7 @@ def _waiting(frozen: Frozen, snapshot: Snapshot, task: TaskView, node: str) -> J
         "waiting": found.waiting,
         "node": found.node,
         "nominated": found.nominated,
+        "kept": [{"node": node, "at": _time_of(at)} for node, at in found.kept],
         "summary": summarize(found.rejection) if found.rejection is not None else "",
         "queueReason": _queue_reason(found.rejection),
         "nodeCount": len(frozen.nodes),
@@ -99,6 +102,10 @@ def _waiting(frozen: Frozen, snapshot: Snapshot, task: TaskView, node: str) -> J
         "nodes": _table(nodes_for(task.shape, snapshot, node or None), found),
         "proposals": [_proposal(each) for each in found.proposals],
     }
+
+
+def _time_of(at: float) -> str:
+    return format_time(at) if at < NEVER else ""
 
 
 def _queue_reason(rejection: Rejection | None) -> Json | None:

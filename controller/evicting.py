@@ -147,7 +147,7 @@ class Evicting:
         leaving = _Leaving(drain, self._is_timed_out(node, drain, now))
         health = self._health.get(node.name)
         is_up = health is not None and health.down_since is None
-        for ref in self._view.tasks_on(node.name):
+        for ref in self._view.sites.tasks_on(node.name):
             record = self._view.tasks[ref]
             for binding in [each.value for (name, _), each in record.bindings.items() if name == node.name]:
                 self._look_at_one(leaving, record, binding, is_up=is_up)

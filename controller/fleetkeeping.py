@@ -82,13 +82,13 @@ class FleetKeeper:
     _views: tuple[NodeView, ...] | None = None
 
     def __post_init__(self) -> None:
-        self.view.touched = {
+        self.view.sites.touched = {
             (name, uid) for name, record in self.view.nodes.items() for uid in record.usage.holders()
         }
 
     def close(self) -> None:
         """Nobody looks any more."""
-        self.view.touched = None
+        self.view.sites.touched = None
 
     # Nodes
 
@@ -149,12 +149,12 @@ class FleetKeeper:
 
     @property
     def _touched(self) -> set[Site]:
-        assert self.view.touched is not None, "it was closed"
-        return self.view.touched
+        assert self.view.sites.touched is not None, "it was closed"
+        return self.view.sites.touched
 
     def sync(self) -> Freed:
         """Take in what changed in the view since the last time."""
-        touched, self.view.touched = self._touched, set()
+        touched, self.view.sites.touched = self._touched, set()
         queues = {queue for site in touched if (queue := self._restand(site)) is not None}
         nodes = set()
         for name in {name for name, _ in touched}:
@@ -211,9 +211,9 @@ class FleetKeeper:
         grants = record.usage.held(site[1]) if record is not None else None
         if grants is None:
             return None
-        binding, assumed = self.view.binding_at(site), self._assumed.get(site)
+        binding, assumed = self.view.sites.binding_at(site), self._assumed.get(site)
         if binding is not None:
-            return self._bound(binding, grants, self.view.report_at(site))
+            return self._bound(binding, grants, self.view.sites.report_at(site))
         if assumed is not None:
             return _assumed_standing(assumed, site, grants)
         return self._without_binding(site, grants)
@@ -240,18 +240,25 @@ class FleetKeeper:
 
     def _without_binding(self, site: Site, grants: Grants) -> Standing:
         """Its binding's key is missing, or can't be read: it holds its room, and nobody moves it."""
-        report = self.view.report_at(site)
+        report, ref = self.view.sites.report_at(site), self.view.sites.placed_at(site)
         name = (report.namespace, report.name) if report is not None else ("", site[1])
         return Standing(
             uid=_apart(site[1], site[0]),
-            ref=task_ref(*name),
+            ref=ref or task_ref(*name),
             node=site[0],
-            queue="",
+            queue=self._queue_of(ref) if ref is not None else "",
             priority=0,
             requests=tuple(sorted(grants.resources.items())),
             ports=_ports(grants),
             may_be_preempted=False,
         )
+
+    def _queue_of(self, ref: ObjectRef) -> str:
+        """Return the queue that a task says, else that of its namespace; empty if nobody can know."""
+        spec, namespace = self.view.task(ref).spec, self.view.namespaces().get(ref.namespace)
+        if not isinstance(spec, Versioned) or namespace is None:
+            return ""
+        return spec.value.spec.queue or namespace.spec.default_queue
 
 
 def _static_of(record: NodeRecord, incarnation: int) -> _Static | None:

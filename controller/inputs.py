@@ -201,7 +201,7 @@ class InputsOf:
         health = self._health_of(record)
         changed = self._health.get(name) != health
         self._health[name] = health
-        for ref in self._view.tasks_on(name) if changed else ():
+        for ref in self._view.sites.tasks_on(name) if changed else ():
             self._view.tasks[ref].derived = None
         return changed
 
@@ -257,7 +257,7 @@ class InputsOf:
 
     def _runs_unbound(self, node: str) -> bool:
         """Say whether a container that no binding names was last seen there; its report must not be lost."""
-        return any(report.unbound and not report.final for report in self._view.reports_on(node))
+        return any(report.unbound and not report.final for report in self._view.sites.reports_on(node))
 
     def of_policy(self, ref: ObjectRef) -> PolicyInputs | None:
         """Return the inputs of a namespace, queue or priority class."""

@@ -220,7 +220,7 @@ class Term:
     def _node_changed(self, name: str, now: float) -> None:
         self._evicting.changed((cluster_ref("nodes", name),))
         if self._inputs.refresh_node(name, now):
-            tasks = self._view.tasks_on(name)
+            tasks = self._view.sites.tasks_on(name)
             self._evicting.changed(tasks)
             for ref in self._ganging.changed(tasks):
                 self._queue.add(ref)
@@ -467,8 +467,11 @@ class Term:
 
     def _schedule(self, now: float) -> None:
         """Run one cycle over the tasks that wait: decide, assume, hand the bindings over."""
-        due, held = self._scheduling.due(now), self._scheduling.held()
-        chosen = self._optimising.choose({ref for ref in sorted(due) if self._may_bind(ref, now)}, now)
+        due = self._scheduling.due(now)
+        able = {ref for ref in sorted(due) if self._may_bind(ref, now)}
+        torn = self._scheduling.torn_gangs(due - able)
+        held = self._scheduling.held() - torn
+        chosen = self._optimising.choose(able - torn, now)
         ready, active = chosen.refs, self._scheduling.active()
         if not ready & active:
             return
@@ -494,11 +497,19 @@ class Term:
         ledger = self._outbox.ledger
         rejections, victims = self._preempting.answer(decisions, now, ledger.is_busy, self._outbox.note)
         for ref in victims:
-            self._queue.add(ref)
+            self._tell_now(ref, now)
         for rejected in rejections:
             self.counters.unschedulable += 1
             with self._isolated(rejected.task.ref, now):
                 self._reject(rejected, now, is_news=rejected.task.ref not in held)
+
+    def _tell_now(self, ref: ObjectRef, now: float) -> None:
+        """Tell a victim before the next cycle, which may find another place for whom it makes room."""
+        with self._isolated(ref, now):
+            if self._outbox.ledger.blocks(ref):
+                self._queue.add(ref)
+            else:
+                self._plan_one(ref, now)
 
     def _may_bind(self, ref: ObjectRef, now: float) -> bool:
         hindrance = self._binder.hindrance(ref)

@@ -1,36 +1,30 @@
 """The controller as a process: options, threads, signals, and what to do when history was rewound."""
 
 import logging
-import secrets
 import signal
 import socket
 import sys
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.companions import Beside
 from controller.errors import CannotStart
-from controller.history.sizes import DEFAULT_SIZE_BYTES, MIN_SIZE_BYTES
-from controller.manager import Controller, ControllerSettings
-from controller.packing import PackBeside
+from controller.history.sizes import MIN_SIZE_BYTES
+from controller.life import Lasting, Life
+from controller.manager import Controller
+from controller.options import ControllerOptions
 from controller.reconcilers.collection import FinishedPolicy
-from controller.scheduler.program import Limits
-from controller.scheduler.schedule import Policy
-from controller.scheduler.scores import Strategy
 from controller.server import ApiServer, HookServer, WebServer
-from controller.source import Random
 from schemas.keys import Keys
 from sealing.errors import BadKey
 from sealing.keys import KeyPair, load_key_pair
 from store.api import Store
-from store.errors import CannotServe, PermissionDenied, Rewound, ServerTooOld, StoreError
+from store.errors import CannotServe, PermissionDenied, ServerTooOld
 from store.loop import Supervisor, calm_collector, steady_clock
-from store.serving import PLAIN, ServerTls, api_address, bind_socket, primary_address
+from store.serving import api_address, bind_socket, primary_address
 
 if TYPE_CHECKING:
     from controller.history.keeper import Keeper
@@ -43,78 +37,40 @@ MIN_HISTORY_BYTES = MIN_SIZE_BYTES
 HISTORY_STOP_S = 5.0  # what waits is written within tenths of a second, unless the disk hangs
 
 
-@dataclass(frozen=True, slots=True)
-class ControllerOptions:
-    """What a person may set.
-
-    etcd: endpoints. cacert, cert, key: files for TLS towards it. listen: host:port of the read API, port 0 for any.
-    address: by which others reach that, where it listens everywhere; empty: found out. tls: how it serves.
-    hook_listen: host:port for webhooks alone, of callers without a certificate; empty: they call at `listen` only.
-    identity: name shown as leader. score: how nodes are chosen. lease_ttl_s: seconds until a dead leader is replaced.
-    secret_key: file of the private key that opens Secrets; None: tasks that need one wait.
-    finished: when tasks of nobody's that have ended are removed.
-    history_file: where changes of spec are taken down, None: nowhere; history_bytes: how large it may get.
-    packing_budget_s: how long tasks with `placement: optimal` wait for the optimiser; 0: it is not asked.
-    """
-
-    etcd: tuple[str, ...]
-    identity: str
-    cacert: str | None = None
-    cert: str | None = None
-    key: str | None = None
-    prefix: str = "/berth"
-    listen: str = "127.0.0.1:0"
-    address: str = ""
-    tls: ServerTls = PLAIN
-    hook_listen: str = ""
-    score: Strategy = "binpack"
-    lease_ttl_s: int = 10
-    version: str = ""
-    secret_key: Path | None = None
-    finished: FinishedPolicy = field(default_factory=FinishedPolicy)
-    history_file: Path | None = None
-    history_bytes: int = DEFAULT_SIZE_BYTES
-    packing_budget_s: float = 5.0
-
-    @property
-    def addresses(self) -> tuple[tuple[str, str], ...]:
-        """Option -> where it listens, as pairs: the read API's comes first."""
-        hooks = (("--webhook-listen", self.hook_listen),) if self.hook_listen else ()
-        return (("--listen", self.listen), *hooks)
-
-
 def run_controller(options: ControllerOptions, beside: Beside | None = None) -> int:
     """Run until SIGTERM or SIGINT; return the exit code. Errors that a person must mend print one line.
 
     beside: what else this process does while it leads.
     """
-    beside = beside or Beside()
     stopping = threading.Event()
     calm_collector()
     try:
-        key_pair = load_key_pair(options.secret_key) if options.secret_key else None
-    except (OSError, BadKey) as error:
-        return _fail(f"--secret-key: {error}")
-    with ExitStack() as closing, _signals(stopping):
-        try:
-            options.tls.check()
-            listeners = [
-                closing.enter_context(bind_socket(address, option)) for option, address in options.addresses
-            ]
-        except CannotServe as error:
-            return _fail(str(error))
-        current: list[Controller] = []
+        with _signals(stopping):
+            _run(options, beside or Beside(), stopping)
+    except (CannotServe, CannotStart, ServerTooOld, PermissionDenied, OSError) as error:
+        sys.stderr.write(f"Error: {error}\n")
+        return 1
+    return 0
+
+
+def _run(options: ControllerOptions, beside: Beside, stopping: threading.Event) -> None:
+    key_pair = _key_pair(options.secret_key) if options.secret_key else None
+    current: list[Controller] = []
+    with ExitStack() as stack:
+        options.tls.check()
+        listeners = [stack.enter_context(bind_socket(where, option)) for option, where in options.addresses]
         servers = _servers(options, listeners, lambda: current[-1], beside)
+        stack.callback(_stop, servers)
         address = api_address(listeners[0], options.address or primary_address(), options.tls)
-        try:
-            with history_of(options) as history:
-                return _run_lives(options, key_pair, address, stopping, current, servers, history, beside)
-        except (CannotStart, ServerTooOld, PermissionDenied, OSError) as error:
-            return _fail(str(error))
-        finally:
-            for server in servers:
-                if server.started:
-                    server.stop()
+        history = stack.enter_context(history_of(options))
+        _run_lives(Lasting(options, address, key_pair, history, beside), stopping, current, servers)
+
+
+def _key_pair(path: Path) -> KeyPair:
+    try:
+        return load_key_pair(path)
+    except (OSError, BadKey) as error:
+        raise CannotStart(f"--secret-key: {error}") from None
 
 
 def _servers(
@@ -130,32 +86,35 @@ def _servers(
     return (api, *(HookServer(each, controller, options.tls, beside.hook) for each in listeners[1:]))
 
 
+def _start(servers: Sequence[WebServer]) -> None:
+    """They serve from the first life on, for all lives."""
+    for server in servers:
+        if not server.started:
+            server.start()
+
+
+def _stop(servers: Sequence[WebServer]) -> None:
+    for server in servers:
+        if server.started:
+            server.stop()
+
+
 def _run_lives(
-    options: ControllerOptions,
-    key_pair: KeyPair | None,
-    address: str,
-    stopping: threading.Event,
-    current: list[Controller],
-    servers: tuple[WebServer, ...],
-    history: "Keeper | None",
-    beside: Beside,
-) -> int:
-    """Run one controller after another: each rewind of history ends one, and the next begins afresh."""
+    lasting: Lasting, stopping: threading.Event, current: list[Controller], servers: Sequence[WebServer]
+) -> None:
+    """Run one controller after another. current: where the servers find the one that lives."""
     saw_rewind = False
     while not stopping.is_set():
-        store = open_store(options)
+        store = open_store(lasting.options)
         try:
-            life = _Life(store, options, key_pair, address, saw_rewind, history, beside)
+            life = Life(store, lasting, saw_rewind=saw_rewind)
             current[:] = [life.controller]
-            for server in servers:
-                if not server.started:
-                    server.start()
+            _start(servers)
             saw_rewind = life.run(stopping)
-            if saw_rewind and history is not None:
-                history.rewound()
+            if saw_rewind and lasting.history is not None:
+                lasting.history.rewound()
         finally:
             store.close()
-    return 0
 
 
 @contextmanager
@@ -199,81 +158,6 @@ def open_store(options: ControllerOptions) -> Store:
     )
 
 
-class _Life:
-    """One controller between two rewinds: its actors in threads."""
-
-    def __init__(
-        self,
-        store: Store,
-        options: ControllerOptions,
-        key_pair: KeyPair | None,
-        address: str,
-        saw_rewind: bool,
-        history: "Keeper | None",
-        beside: Beside,
-    ) -> None:
-        self._clock = steady_clock()
-        self._supervisor = Supervisor(self._clock)
-        wakes = {"core": threading.Event()}
-        settings = ControllerSettings(
-            identity=options.identity,
-            prefix=options.prefix,
-            api_address=address,
-            version=options.version,
-            lease_ttl_s=options.lease_ttl_s,
-            policy=Policy(options.score),
-            key_pair=key_pair,
-            finished=options.finished,
-            packing=Limits(options.packing_budget_s),
-        )
-        source = Random(lambda: str(uuid.uuid4()), lambda: secrets.token_urlsafe(32), secrets.randbits(32))
-        self._packer = PackBeside(wakes["core"].set)
-        self.controller = Controller(
-            store,
-            settings,
-            source,
-            saw_rewind=saw_rewind,
-            wake_core=wakes["core"].set,
-            packer=self._packer,
-            history=history,
-            starters=beside.starters,
-        )
-        for actor in self.controller.actors:
-            wake = wakes.setdefault(actor.name, threading.Event())
-            self._supervisor.add(actor, wake)
-        self.controller.writer.wake = wakes["writer"].set
-        if beside.starters:
-            self.controller.companions.wake = wakes[self.controller.companions.name].set
-
-    def run(self, stopping: threading.Event) -> bool:
-        """Run until `stopping`; return True if history was rewound. Other errors are raised."""
-        self._supervisor.start()
-        while not stopping.wait(0.5) and not self._supervisor.wait(0.0) and self.controller.refusal is None:
-            pass
-        lingering = self._supervisor.stop()
-        self._packer.close()
-        if self.controller.companions.name not in lingering:
-            self.controller.companions.close()
-        if lingering:  # a call to the store hangs; its thread still owns what resigning would touch
-            log.warning("not resigned, the lease will expire; still busy=%s", ",".join(lingering))
-        else:
-            self._leave()
-        error = self._supervisor.error or self.controller.refusal
-        if isinstance(error, Rewound):
-            log.warning("history was rewound, beginning afresh error=%s", error)
-            return True
-        if error is not None:
-            raise error
-        return False
-
-    def _leave(self) -> None:
-        try:
-            self.controller.electing.resign()
-        except StoreError as error:
-            log.warning("resigning failed, the lease will expire error=%s", error)
-        self.controller.close()
-
-
 @contextmanager
 def _signals(stopping: threading.Event) -> Iterator[None]:
     def stop(signum: int, frame: object) -> None:
@@ -285,8 +169,3 @@ def _signals(stopping: threading.Event) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _fail(message: str) -> int:
-    sys.stderr.write(f"Error: {message}\n")
-    return 1

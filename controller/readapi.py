@@ -21,8 +21,11 @@ next}. etcd has users, this API has not: it knows namespaces, and no person.
 import asyncio
 import hmac
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from controller import answers, foresight, repacking
@@ -38,11 +41,41 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import Route
 
+    from controller.history.keeper import Keeper
+
 log = logging.getLogger(__name__)
 
 FREEZE_TIMEOUT_S = 10.0  # the core's longest step, on a large cluster, and a busy machine
 MAX_BODY_BYTES = 2**24  # a plan of some ten thousand tasks
+
 Answer = Callable[[Frozen, frozenset[str]], Json]
+"""From the frozen state and the namespaces whose tokens are shown. Raises BadQuestion, CantTell."""
+
+
+class Pace(Enum):
+    """Which thread answers; each answers one question at a time, so that none takes the core's processor for long."""
+
+    QUICK = "answers"
+    SEARCH = "searches"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What questions look at in a request. place: the parts of its path; history: the controller's archive."""
+
+    place: Mapping[str, str]
+    params: Mapping[str, str]
+    body: bytes
+    history: "Keeper | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What has to be frozen, and how that is answered."""
+
+    asked: Asked
+    answer: Answer
+    pace: Pace = Pace.QUICK
 
 
 def bearer_namespaces(header: str, tokens: "dict[str, str] | Json") -> frozenset[str]:
@@ -75,36 +108,127 @@ def require_view(namespace: str, seen: frozenset[str]) -> None:
         require(namespace, seen)
 
 
+def _why(call: Call) -> Question:
+    ref = task_ref(call.place["namespace"], call.place["task"])
+
+    def answer(state: Frozen, seen: frozenset[str]) -> Json:
+        require(ref.namespace, seen)
+        return answers.why(state, ref, call.params.get("node", ""))
+
+    return Question(Asked((ref,)), answer)
+
+
+def _shares(call: Call) -> Question:
+    return Question(Asked(), answers.share_table)
+
+
+def _plan(call: Call) -> Question:
+    def answer(state: Frozen, seen: frozenset[str]) -> Json:
+        question = foresight.parse_question(call.body)
+        for namespace in sorted(foresight.namespaces_of(question, state)):
+            require(namespace, seen)
+        return foresight.plan(state, question, seen)
+
+    return Question(Asked(), answer, Pace.SEARCH if b'"optimal"' in call.body else Pace.QUICK)
+
+
+def _drain(call: Call) -> Question:
+    node, ignores = call.place["node"], call.params.get("ignoreDaemonsets", "") in ("1", "true")
+
+    def answer(state: Frozen, seen: frozenset[str]) -> Json:
+        return foresight.drain(state, node, seen, ignore_daemonsets=ignores)
+
+    return Question(Asked(node=node), answer)
+
+
+def _history(call: Call) -> Question:
+    ref = ObjectRef(call.place["plural"], call.place["namespace"], call.place["name"])
+
+    def answer(state: Frozen, seen: frozenset[str]) -> Json:
+        from controller.history.questions import ask_history
+
+        require_view(ref.namespace, seen)
+        found = ask_history(call.history, ref, call.params.get("least", ""))
+        return {**answers.header(state, "History"), **found}
+
+    return Question(Asked(), answer)
+
+
+def _at(call: Call) -> Question:
+    def answer(state: Frozen, seen: frozenset[str]) -> Json:
+        from controller.history.questions import ALL, ask_at
+
+        namespace = call.params.get("namespace", ALL)
+        if namespace != ALL:
+            require_view(namespace, seen)
+        return {**answers.header(state, "At"), **ask_at(call.history, call.params, seen, state.now)}
+
+    return Question(Asked(), answer)
+
+
+def _rebalance(call: Call) -> Question:
+    def answer(state: Frozen, seen: frozenset[str]) -> Json:
+        return repacking.rebalance_plan(state, repacking.parse_asked(call.params), seen)
+
+    return Question(Asked(everywhere=True), answer, Pace.SEARCH)
+
+
+def _consolidate(call: Call) -> Question:
+    def answer(state: Frozen, seen: frozenset[str]) -> Json:
+        return repacking.consolidate_plan(state, repacking.parse_asked(call.params), seen)
+
+    return Question(Asked(everywhere=True), answer, Pace.SEARCH)
+
+
+QUESTIONS: tuple[tuple[str, str, Callable[[Call], Question]], ...] = (
+    ("GET", "/v1/history/{namespace}/{plural}/{name:path}", _history),
+    ("GET", "/v1/at", _at),
+    ("GET", "/v1/why/{namespace}/{task}", _why),
+    ("GET", "/v1/shares", _shares),
+    ("POST", "/v1/plan", _plan),
+    ("GET", "/v1/drain/{node}", _drain),
+    ("GET", "/v1/rebalance", _rebalance),
+    ("GET", "/v1/consolidate", _consolidate),
+)
+
+
 def routes(controller: Callable[[], Controller], refusal: str = "") -> "list[Route]":
-    """Return where questions are answered; one at a time, so that they never take the core's processor for long.
+    """Return where questions are answered.
 
     refusal: why none is, as tokens must not cross a network in the clear; empty: they are.
     """
-    from starlette.responses import JSONResponse
     from starlette.routing import Route
 
-    answering, searching = ThreadPoolExecutor(1, "answers"), ThreadPoolExecutor(1, "searches")
+    desk = Desk(controller, refusal)
+    return [
+        Route(path, partial(desk.respond, understand), methods=[verb]) for verb, path, understand in QUESTIONS
+    ]
 
-    def frozen(asked: Asked) -> Frozen:
-        state = controller().questions.ask(asked).result(FREEZE_TIMEOUT_S)
-        if state is None:
-            raise BadQuestion(503, "this controller does not lead, or began to just now; try again")
-        return state
 
-    async def respond(
-        request: "Request", asked: Asked, answer: Answer, pool: ThreadPoolExecutor = answering
-    ) -> "Response":
-        def work() -> Json:
-            state = frozen(asked)
-            seen = bearer_namespaces(request.headers.get("authorization", ""), dict(state.tokens))
-            return answer(state, seen)
+class Desk:
+    """Takes requests and hands answers out; refusals and failures are JSON, too."""
 
+    def __init__(self, controller: Callable[[], Controller], refusal: str) -> None:
+        self._controller = controller
+        self._refusal = refusal
+        self._pools = {pace: ThreadPoolExecutor(1, pace.value) for pace in Pace}
+
+    async def respond(self, understand: Callable[[Call], Question], request: "Request") -> "Response":
+        from starlette.responses import JSONResponse
+
+        header = request.headers.get("authorization", "")
         try:
-            if refusal:
-                raise BadQuestion(403, refusal)
-            if not request.headers.get("authorization"):
+            call = Call(
+                request.path_params, request.query_params, await _body_of(request), self._controller().history
+            )
+            if self._refusal:
+                raise BadQuestion(403, self._refusal)
+            if not header:
                 bearer_namespaces("", {})
-            return JSONResponse(await asyncio.get_running_loop().run_in_executor(pool, work))
+            question = understand(call)
+            work = partial(self._answer, question, header)
+            loop = asyncio.get_running_loop()
+            return JSONResponse(await loop.run_in_executor(self._pools[question.pace], work))
         except (BadQuestion, CantTell) as error:
             return JSONResponse({"message": str(error)}, error.status)
         except TimeoutError:
@@ -113,88 +237,19 @@ def routes(controller: Callable[[], Controller], refusal: str = "") -> "list[Rou
             log.exception("answering failed path=%s", request.url.path)
             return JSONResponse({"message": "the controller failed at this question; its log says how"}, 500)
 
-    async def why(request: "Request") -> "Response":
-        ref = task_ref(request.path_params["namespace"], request.path_params["task"])
-        node = request.query_params.get("node", "")
+    def _answer(self, question: Question, header: str) -> Json:
+        """Runs in one of the threads."""
+        state = self._controller().questions.ask(question.asked).result(FREEZE_TIMEOUT_S)
+        if state is None:
+            raise BadQuestion(503, "this controller does not lead, or began to just now; try again")
+        return question.answer(state, bearer_namespaces(header, dict(state.tokens)))
 
-        def answer(state: Frozen, seen: frozenset[str]) -> Json:
-            require(ref.namespace, seen)
-            return answers.why(state, ref, node)
 
-        return await respond(request, Asked((ref,)), answer)
-
-    async def shares(request: "Request") -> "Response":
-        return await respond(request, Asked(), answers.share_table)
-
-    async def plan(request: "Request") -> "Response":
-        body = bytearray()
-        async for piece in request.stream():
-            body += piece
-            if len(body) > MAX_BODY_BYTES:
-                return JSONResponse({"message": "the plan is too large; plan some of its files"}, 413)
-
-        def answer(state: Frozen, seen: frozenset[str]) -> Json:
-            question = foresight.parse_question(bytes(body))
-            for namespace in sorted(foresight.namespaces_of(question, state)):
-                require(namespace, seen)
-            return foresight.plan(state, question, seen)
-
-        return await respond(request, Asked(), answer, searching if b'"optimal"' in body else answering)
-
-    async def drain(request: "Request") -> "Response":
-        node = request.path_params["node"]
-        ignores = request.query_params.get("ignoreDaemonsets", "") in ("1", "true")
-        return await respond(
-            request,
-            Asked(node=node),
-            lambda state, seen: foresight.drain(state, node, seen, ignore_daemonsets=ignores),
-        )
-
-    async def history(request: "Request") -> "Response":
-        place = request.path_params
-        ref = ObjectRef(place["plural"], place["namespace"], place["name"])
-        least = request.query_params.get("least", "")
-
-        def answer(state: Frozen, seen: frozenset[str]) -> Json:
-            require_view(ref.namespace, seen)
-            from controller.history.questions import ask_history
-
-            return {**answers.header(state, "History"), **ask_history(controller().history, ref, least)}
-
-        return await respond(request, Asked(), answer)
-
-    async def at(request: "Request") -> "Response":
-        asked = dict(request.query_params)
-
-        def answer(state: Frozen, seen: frozenset[str]) -> Json:
-            from controller.history.questions import ALL, ask_at
-
-            namespace = asked.get("namespace", ALL)
-            if namespace != ALL:
-                require_view(namespace, seen)
-            return {**answers.header(state, "At"), **ask_at(controller().history, asked, seen, state.now)}
-
-        return await respond(request, Asked(), answer)
-
-    async def rebalance(request: "Request") -> "Response":
-        def answer(state: Frozen, seen: frozenset[str]) -> Json:
-            return repacking.rebalance_plan(state, repacking.parse_asked(request.query_params), seen)
-
-        return await respond(request, Asked(everywhere=True), answer, searching)
-
-    async def consolidate(request: "Request") -> "Response":
-        def answer(state: Frozen, seen: frozenset[str]) -> Json:
-            return repacking.consolidate_plan(state, repacking.parse_asked(request.query_params), seen)
-
-        return await respond(request, Asked(everywhere=True), answer, searching)
-
-    return [
-        Route("/v1/history/{namespace}/{plural}/{name:path}", history),
-        Route("/v1/at", at),
-        Route("/v1/why/{namespace}/{task}", why),
-        Route("/v1/shares", shares),
-        Route("/v1/plan", plan, methods=["POST"]),
-        Route("/v1/drain/{node}", drain),
-        Route("/v1/rebalance", rebalance),
-        Route("/v1/consolidate", consolidate),
-    ]
+async def _body_of(request: "Request") -> bytes:
+    """Raises BadQuestion 413 before too much is in memory."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise BadQuestion(413, "the plan is too large; plan some of its files")
+    return bytes(body)

@@ -137,6 +137,10 @@ class SecretRecord:
     spec: Slot[Secret] = None
     delete: Slot[DeleteRequest] = None
 
+    @property
+    def is_empty(self) -> bool:
+        return self.spec is None and self.delete is None
+
 
 @dataclass(slots=True)
 class PolicyRecord:

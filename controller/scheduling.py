@@ -197,7 +197,7 @@ class Scheduling(Waitlist):
 
     def _hold(self, decisions: Decisions) -> None:
         """Keep those in the next cycles who stay, so that nobody passes them unseen."""
-        held = {task.ref for task in staying(decisions, self._rules)}
+        held = {task.ref for task in staying(decisions)}
         left = self._held - held
         self._held = held & self._waiting.keys()
         if left:

@@ -170,7 +170,7 @@ def _movers(live: Live, sites: Iterable[tuple[ObjectRef, Site]], now: float) -> 
             site[0],
             binding.binding_uid,
             why_it_stays(binding.spec, record.owner, retries_of(live.view, record)),
-            lost_s(binding, live.view.report_at(site), now),
+            lost_s(binding, live.view.sites.report_at(site), now),
         )
 
 
@@ -197,7 +197,7 @@ def _judged_alone(live: Live, movers: Iterable[Mover]) -> Iterator[Mover]:
 
 def _sites(view: View, asked: Asked) -> Iterator[tuple[ObjectRef, Site]]:
     """Yield the tasks that a question is about with their bindings' places, in no order that means anything."""
-    for ref in view.tasks if asked.everywhere else view.tasks_on(asked.node) if asked.node else ():
+    for ref in view.tasks if asked.everywhere else view.sites.tasks_on(asked.node) if asked.node else ():
         for site in view.task(ref).bindings:
             if asked.everywhere or site[0] == asked.node:
                 yield ref, site

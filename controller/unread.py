@@ -36,7 +36,7 @@ def unread_of(
     templates = {number: each.slot for number, each in kept.items() if isinstance(each.slot, Unreadable)}
     lost = view.workloads.may_have_lost(ref)
     list_is_bad = isinstance(endpoints, Unreadable)
-    if not (templates or lost or list_is_bad or group.frozen or view.has_unread_sites):
+    if not (templates or lost or list_is_bad or group.frozen or view.sites.has_unread):
         return NOTHING
     found = {each.ref: words for each in group.records if (words := _stuck(view, each))}
     stuck = [*found.values(), *(f"{lost_ref}: its owned key: {error}" for lost_ref, error in lost)]
@@ -58,5 +58,5 @@ def _stuck(view: View, record: TaskRecord | ObjectRecord) -> str:
     for what, slot in named.items():
         if isinstance(slot, Unreadable):
             return f"{record.ref}: its {what}: {slot.error}"
-    has_unread_site = isinstance(record, TaskRecord) and view.has_unread_site(record)
+    has_unread_site = isinstance(record, TaskRecord) and view.sites.has_unread_of(record)
     return f"{record.ref}: its binding or report can't be read" if has_unread_site else ""

@@ -143,10 +143,22 @@ class Waitlist:
             return frozenset()
         gangs = {
             (task.ref.namespace, task.gang.name)
-            for task in self._tasks(self._active)
+            for task in self._tasks(self._active | self._held)
             if task.gang is not None
         }
         return self.active() | self.held() | {ref for key in gangs for ref in self._gangs[key]}
+
+    def torn_gangs(self, absent: Iterable[ObjectRef]) -> frozenset[ObjectRef]:
+        """Return all who wait of the gangs of some members that can't go with a cycle just now.
+
+        Judged without them the others would be parked, and nothing would bring them back when those can go.
+        """
+        gangs = {self._gang_key(ref) for ref in absent if ref in self._waiting}
+        return frozenset(ref for key in gangs for ref in self._gangs.get(key, ()))
+
+    def _gang_key(self, ref: ObjectRef) -> tuple[str, str]:
+        gang = self._waiting[ref].task.gang
+        return ref.namespace, gang.name if gang is not None else ""
 
     def _tasks(self, refs: Iterable[ObjectRef]) -> Iterator[TaskView]:
         return (self._waiting[ref].task for ref in refs)

@@ -11,6 +11,7 @@ from controller.addresses import Addresses
 from controller.composing import missing
 from controller.made import Made, owner_ref
 from controller.records import ObjectRecord, Slot, TaskRecord
+from controller.shelves import Refs
 from controller.takers import Takers
 from schemas.budget import DisruptionBudget
 from schemas.configmap import ConfigMap
@@ -34,8 +35,6 @@ from store.api import KeyValue
 from store.codec import Unreadable
 
 M = TypeVar("M", bound=Model)
-
-Refs = tuple[ObjectRef, ...]
 
 MODELS: dict[str, type[Model]] = {
     "deployments": Deployment,

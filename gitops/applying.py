@@ -28,6 +28,7 @@ from schemas.gitsource_status import (
     MAX_OBJECTS,
     MAX_ORPHANS,
     Drift,
+    GitSourceStatus,
     SourceObject,
 )
 from schemas.keys import AppliedKey, Family, Keys, ObjectRef, cluster_ref
@@ -161,8 +162,20 @@ class Applying:
             return False
         status = self._store.get(self._keys.status(other)).kv
         raw = codec.decode(status) if status is not None else None
-        orphaned = raw.get("orphaned") if isinstance(raw, dict) else None
-        return not (isinstance(orphaned, list) and _place(ref) in orphaned)
+        try:
+            return not isinstance(raw, dict) or _has(GitSourceStatus.parse_stored(raw), _place(ref))
+        except ValueError:
+            return True
+
+
+def _has(status: GitSourceStatus, place: str) -> bool:
+    """Say whether a repository still has an object; a status that names neither all orphans nor all objects can't tell,
+    so that it counts as there."""
+    if place in status.orphaned:
+        return False
+    if status.orphaned_count == len(status.orphaned) or status.object_count > len(status.objects):
+        return True
+    return place in {f"{each.namespace}/{each.object}".lstrip("/") for each in status.objects}
 
 
 def _live(source: Source, commit: str, planned: Sequence[Planned], removals: Iterable[Removal]) -> Live:

@@ -4,7 +4,8 @@ SyncError              a source can't be synced now; it is tried again
 ├── GitFailed          the program git failed: no such repository, no network, no right
 ├── RefMissing         the branch, tag or commit is not there
 ├── BadTree            the commit holds what is not read: links, submodules, too much of something
-├── BadCredentials     the Secret is missing, or has not what is needed
+├── BadCredentials     the Secret is missing, has not what is needed, or the server does not take it
+├── NotTrusted         the server does not prove to be the one that is meant: its host key, its certificate
 ├── NotAllowed         the manifests are about what the source may not write, or what another one writes
 ├── PrunesAll          nothing would be left of what the source wrote
 └── Blocked            something has to end first, such as a deletion
@@ -39,6 +40,12 @@ class BadCredentials(SyncError):
     """The Secret with the credentials can't be used."""
 
     reason = "BadCredentials"
+
+
+class NotTrusted(SyncError):
+    """The server does not prove to be the one that is meant."""
+
+    reason = "NotTrusted"
 
 
 class NotAllowed(SyncError):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from local.errors import LocalError
 
-FILE_MODE, FOLDER_MODE = 0o600, 0o700
+FOLDER_MODE = 0o700
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -13,7 +13,7 @@ from local.pki import Pki
 HOLLOW = "berth/hollow"  # label and taint of simulated nodes, so that no real task lands there by accident
 MIN_PORTS_EACH = 10  # host ports that an agent needs to be of any use
 CONTROLLER_LEASE_S, AGENT_LEASE_S = 5, 10  # no network lies between, so a silent one is dead sooner
-STOP_FIRST, STOP_NEXT, STOP_LAST = 0, 1, 2
+STOP_FIRST, STOP_NEXT = 0, 1  # etcd goes last
 
 
 @dataclass(frozen=True, slots=True)

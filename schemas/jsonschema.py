@@ -39,7 +39,7 @@ def schema_files() -> dict[str, Json]:
 
 def kind_schema(kind: Kind) -> Json:
     """Return the schema of one kind, complete in itself."""
-    root, definitions = _parts(kind)
+    root, definitions = parts_of(kind)
     return {"$schema": DRAFT, "title": kind.name, **root, "definitions": dict(sorted(definitions.items()))}
 
 
@@ -47,7 +47,7 @@ def any_schema() -> Json:
     """Return the schema of a document of any kind, or of a List of them; the kind decides which one holds."""
     definitions: dict[str, Json] = {}
     for kind in KINDS:
-        root, inner = _parts(kind)
+        root, inner = parts_of(kind)
         definitions |= {**inner, kind.name: root}
     choices = [
         {
@@ -78,7 +78,7 @@ def _list_schema() -> Json:
     return {"type": "object", "required": ["kind", "items"], "properties": {"items": items}}
 
 
-def _parts(kind: Kind) -> tuple[Json, dict[str, Json]]:
+def parts_of(kind: Kind) -> tuple[Json, dict[str, Json]]:
     """Return the schema of the object itself, and name -> schema of what it refers to."""
     raw = kind.model.model_json_schema(ref_template=_REFERENCE, schema_generator=_Generator)
     definitions: dict[str, Json] = raw.pop("$defs", {})

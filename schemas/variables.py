@@ -9,7 +9,7 @@ variables.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import yaml
@@ -180,6 +180,3 @@ class Filler:
         hint = f"add it{given}, or write $${{ for ${{ if it is meant for a shell"
         self.problems.append(Problem(place, "", "", f"{what}; {hint}"))
         return mark[0]
-
-
-Fill = Callable[[str, yaml.Node], None]

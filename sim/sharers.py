@@ -18,6 +18,8 @@ QUEUES: dict[str, Json] = {
     "red": {"weight": 2, "guarantee": {"cpu": "3"}},
     "green": {"limit": {"cpu": "4"}, "ordering": "sjf", "maxWait": "60s"},
     "blue": {"guarantee": {"cpu": "4"}, "limit": {"cpu": "6"}, "backfill": "conservative"},
+    "strict": {"backfill": "none", "maxWait": "60s"},
+    "patient": {"maxWait": "20s"},
 }
 """They guarantee 7 of the 12 cpus that there are, so that guarantees can always be met."""
 
@@ -85,7 +87,7 @@ class Sharers:
         if len(self._live()) >= MAX_TASKS:
             return self._delete()
         size = self.rng.randint(2, 4)
-        spec = self._spec(self.rng.choice(["red", "default"]))
+        spec = self._spec(self.rng.choice(["red", "default", "strict", "patient"]))
         spec["containers"][0]["resources"]["requests"]["cpu"] = "1"
         spec["gang"] = {"name": f"gang-{self.made}", "minMember": size, "timeout": "30s"}
         return f"applies {', '.join(self._new(spec) for _ in range(size))} as a gang: {spec}"

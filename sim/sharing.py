@@ -42,6 +42,7 @@ class Sharing:
         """
         came = []
         for op in ops:
+            self._note_promise(op)
             if not isinstance(self.stored.keys.parse(op.key), BindingKey) or not isinstance(op, Put):
                 continue
             new = Binding.model_validate_json(op.value)
@@ -59,6 +60,14 @@ class Sharing:
                 self._check_limit(queue, there)
             for node in sorted({each.node for each in came}):
                 self._check_promises(node, there, {each.task_uid for each in came})
+
+    def _note_promise(self, op: Put | Delete) -> None:
+        """A promise that is withdrawn is over: who goes for the next one, on the same node, is judged anew."""
+        parsed = self.stored.keys.parse(op.key)
+        if not isinstance(parsed, StatusKey) or parsed.ref.plural != "tasks" or not isinstance(op, Put):
+            return
+        if TaskStatus.model_validate_json(op.value).nominated != self._made_for.get(parsed.ref.name):
+            self._made_for.pop(parsed.ref.name, None)
 
     def _bindings(self) -> Iterator[Binding]:
         keys = self.stored.keys

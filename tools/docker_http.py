@@ -4,6 +4,7 @@ Works before the virtual environment exists. A host is written as Docker does: `
 `tcp://address:port`, with the TLS files of DOCKER_CERT_PATH when DOCKER_TLS_VERIFY is set.
 """
 
+import http
 import http.client
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from tools.errors import DockerError
+from tools.errors import DockerError, NoSuchObject
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 PING_TIMEOUT_S = 3.0  # a healthy daemon answers in milliseconds; a hanging one must not hang us
@@ -49,7 +50,8 @@ def request(
     finally:
         connection.close()
     if answer.status >= 400:
-        raise DockerError(f"docker refused {method} {path}: {answer.status} {_message(content)}")
+        kind = NoSuchObject if answer.status == http.HTTPStatus.NOT_FOUND else DockerError
+        raise kind(f"docker refused {method} {path}: {answer.status} {_message(content)}")
     return content
 
 
@@ -96,9 +98,16 @@ def users_engine() -> str | None:
 
 
 def container_labels(host: str) -> dict[str, dict[str, str]]:
-    """Return container id -> its labels, of all containers, running or not."""
-    found = json.loads(request(host, "GET", "/containers/json?all=1"))
-    return {container["Id"]: container["Labels"] or {} for container in found}
+    """Return container id -> its labels, of all containers, running or not.
+
+    Docker 20.10 answers 404 when a container vanishes while the list is made: then it is asked again.
+    """
+    while True:
+        try:
+            found = json.loads(request(host, "GET", "/containers/json?all=1"))
+        except NoSuchObject:
+            continue
+        return {container["Id"]: container["Labels"] or {} for container in found}
 
 
 def berth_containers(host: str) -> set[str]:

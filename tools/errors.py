@@ -5,6 +5,7 @@ ToolError
 ├── EngineUnavailable   no Docker daemon answers and none may be started
 ├── StartError          a private etcd or dockerd did not come up; carries the tail of its log
 └── DockerError         the Docker Engine refused a request
+    └── NoSuchObject    ... as it knows nothing of that name
 """
 
 
@@ -26,3 +27,7 @@ class StartError(ToolError):
 
 class DockerError(ToolError):
     """The Docker Engine answered a request with an error."""
+
+
+class NoSuchObject(DockerError):
+    """It answered 404."""

@@ -1,4 +1,4 @@
-"""Write manifests/schema: the JSON Schema of every kind, as `make schema` does.
+"""Write manifests/schema: the JSON Schema of every kind, and what kustomize reads, as `make schema` does.
 
 python -m tools.schema             in the virtual environment
 """
@@ -8,17 +8,19 @@ import sys
 from pathlib import Path
 
 from schemas.jsonschema import schema_files
+from schemas.kustomize import openapi
 from tools import CLONE
 
 FOLDER = CLONE / "manifests" / "schema"
 SUFFIX = ".schema.json"
+KUSTOMIZE = "kustomize"
 
 
 def render() -> dict[str, str]:
     """Return name of the file -> its text. The same models give the same text."""
     return {
         f"{name}{SUFFIX}": json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-        for name, schema in schema_files().items()
+        for name, schema in (*schema_files().items(), (KUSTOMIZE, openapi()))
     }
 
 

@@ -50,6 +50,8 @@ class Facts:
     has_haproxy: bool = True  # for the example of a load balancer
     has_etcdctl: bool = True  # people look into etcd with it, and so do the tests
     has_git: bool = True  # the controller reads repositories with it
+    has_sshd: bool = True  # tests read private repositories from it
+    is_ci: bool = False
     python_package: str = "python3-venv"
 
 
@@ -66,7 +68,8 @@ def decide(facts: Facts) -> Needs:
     """Return what this machine lacks. Pure.
 
     Programs for a private dockerd count only where no daemon answers. busybox-static is unpacked rather than
-    installed, because it conflicts with the package busybox that many machines have.
+    installed, because it conflicts with the package busybox that many machines have. A server for ssh is installed
+    in CI only: who develops need not have one, and the tests that need it say so.
     """
     private = not facts.has_docker
     wanted = (
@@ -77,6 +80,7 @@ def decide(facts: Facts) -> Needs:
         (private and not facts.has_dockerd, "docker.io"),
         (private and not facts.has_ip, "iproute2"),
         (not facts.has_haproxy, "haproxy"),
+        (facts.is_ci and not facts.has_sshd, "openssh-server"),
     )
     install = tuple(package for is_missing, package in wanted if is_missing)
     unpack = () if facts.has_busybox else ("busybox-static",)
@@ -119,6 +123,8 @@ def look() -> Facts:
         has_haproxy=shutil.which("haproxy") is not None,
         has_etcdctl=shutil.which("etcdctl") is not None,
         has_git=shutil.which("git") is not None,
+        has_sshd=shutil.which("sshd") is not None,
+        is_ci=bool(os.environ.get("CI")),
         python_package=f"python{version}-venv",
     )
     if decide(facts).install and not facts.is_root:

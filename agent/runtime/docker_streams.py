@@ -166,7 +166,7 @@ class DockerStreams:
         path = f"/containers/{container_id}"
         told = await self._engine.call("GET", f"{path}/json")
         if not told["State"]["Running"]:
-            raise RuntimeRefused(409, "the container does not run; see its output with: berth logs")
+            raise RuntimeRefused(409, "the container does not run")
         if stdin and not told["Config"]["OpenStdin"]:
             raise RuntimeRefused(
                 400, "the container has no input: it takes `stdin: true` in its spec for attach -i"
@@ -184,7 +184,7 @@ class DockerStreams:
     async def address(self, container_id: str) -> str:
         told = await self._engine.call("GET", f"/containers/{container_id}/json")
         if not told["State"]["Running"]:
-            raise RuntimeRefused(409, "the container does not run; see: berth describe task")
+            raise RuntimeRefused(409, "the container does not run")
         _, joined, sandbox_id = str(told["HostConfig"].get("NetworkMode") or "").partition("container:")
         if joined:
             return await self.address(sandbox_id)

@@ -71,15 +71,15 @@ def choose_attempt(
         raise Refusal(
             404,
             f"container {container} has no previous attempt: it was not restarted on this node, or that attempt "
-            "was collected; the last end is in: berth describe task",
+            "was collected",
         )
     if binding is not None and binding.reason is StopReason.COMPLETED:
         raise Refusal(
             404,
             f"the logs of container {container} are gone: task {binding.name} has ended, and its containers were "
-            f"collected; how it ended is in: berth describe task {binding.name} -n {binding.namespace}",
+            "collected",
         )
-    raise Refusal(404, f"container {container} was not created yet; see: berth describe task")
+    raise Refusal(404, f"container {container} was not created yet")
 
 
 @dataclass(frozen=True, slots=True)

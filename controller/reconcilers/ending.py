@@ -22,6 +22,8 @@ from schemas.binding import Binding, Desired, StopReason
 from schemas.state import FINISHED, TaskState
 from schemas.versioned import Versioned
 
+ROUNDING_S = 0.001  # durations are stored as text: less than that is no shorter grace
+
 
 def plan_removal(inputs: TaskInputs, plan: Plan) -> Plan:
     """Stop, wait for the final reports, then remove the object in one transaction."""
@@ -71,8 +73,14 @@ def end_other_bindings(inputs: TaskInputs) -> Iterator[Intent]:
             yield end_of(inputs, versioned)
         elif binding.desired is not Desired.STOP:
             yield StopBinding(versioned, reason, grace_s=grace_s)
+        elif _is_shorter(grace_s, binding):  # it was deleted again, with less patience
+            yield StopBinding(versioned, binding.reason or reason, binding.message, grace_s)
     yield from _answer_unbound(inputs)
     yield from _put_back_to_stop(inputs)
+
+
+def _is_shorter(grace_s: float | None, binding: Binding) -> bool:
+    return grace_s is not None and grace_s < binding.spec.grace - ROUNDING_S
 
 
 def end_of(inputs: TaskInputs, versioned: Versioned[Binding]) -> RemoveBinding | GiveUpBinding:

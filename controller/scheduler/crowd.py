@@ -12,12 +12,18 @@ from controller.scheduler.node_view import Standing
 FIRST_SLOTS = 64
 NOWHERE = -1
 NEVER = float("inf")
+UNKNOWN = 1e12
+"""Seconds since the epoch, in the year 33658: from there on an end says only who began before whom."""
 NOT_YET = float("nan")
+
+
+Coming = tuple[int, float, Requests]
+"""A task that was placed just now: row, when it ends, and what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Tasks whose end is known: by row, and there the first to end first. freed: all that ended there up to this one.
+    """Ends of tasks: by row, and there the first to end first. freed: all that ended there up to this one.
 
     rows: int32[end]. at: seconds since the epoch. freed: resource -> int64[end].
     """
@@ -99,14 +105,29 @@ class Crowd:
             for code, name in enumerate(self.resources.values)
         }
 
-    def ends(self, now: float, came: Sequence[tuple[int, float, Requests]] = ()) -> Ends:
+    def ends(self, now: float, came: Sequence[Coming] = ()) -> Ends:
         """Return whose end is known; one that is late, or was told to stop, ends any moment.
 
-        came: row, end and amounts of tasks that are not in it yet.
+        came: tasks that are not in it yet.
         """
+        at = self._expected(now)
+        return self._in_order(np.flatnonzero((self.row != NOWHERE) & (at < UNKNOWN)), at, came)
+
+    def all_ends(self, now: float, came: Sequence[Coming] = ()) -> Ends:
+        """Return the ends of all: those that nobody knows after all others, who began first being the first to end.
+
+        So who waits for all on a node waits for the youngest there: nobody that comes later is looked at instead.
+        """
+        at = self._expected(now)
+        at = np.where(at < UNKNOWN, at, UNKNOWN + np.fmin(self.started_at, now))
+        return self._in_order(np.flatnonzero(self.row != NOWHERE), at, came)
+
+    def _expected(self, now: float) -> Floats:
         started = np.fmin(self.started_at, now)  # by the clock of its host; not yet: now
-        at = np.where(self.is_ending, now, np.maximum(started + self.estimate, now))
-        slots = np.flatnonzero((self.row != NOWHERE) & (at < NEVER))
+        found: Floats = np.where(self.is_ending, now, np.maximum(started + self.estimate, now))
+        return found
+
+    def _in_order(self, slots: Ints, at: Floats, came: Sequence[Coming]) -> Ends:
         rows = np.concatenate((self.row[slots], np.array([row for row, _, _ in came], np.int32)))
         at = np.concatenate((at[slots], np.array([end for _, end, _ in came], np.float64)))
         order = np.lexsort((at, rows))

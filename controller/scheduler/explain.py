@@ -10,10 +10,11 @@ import numpy as np
 
 from controller.scheduler.fairness import accounts_of, dominant, turn_key
 from controller.scheduler.filters import checks
+from controller.scheduler.line import gang_key
 from controller.scheduler.order import in_order
 from controller.scheduler.place import fitting
 from controller.scheduler.rejection import Rejection
-from controller.scheduler.schedule import Policy, schedule
+from controller.scheduler.schedule import Decisions, Policy, schedule
 from controller.scheduler.scores import Strategy, score_terms
 from controller.scheduler.shape import Place, Shape
 from controller.scheduler.snapshot import Snapshot, TaskView
@@ -66,7 +67,10 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class WhyPending:
-    """position: 1 is the next of its queue, of `waiting`. node: where it would go now, empty if nowhere."""
+    """position: 1 is the next of its queue, of `waiting`. node: where it would go now, empty if nowhere.
+
+    kept: nodes that are kept for it, or for its gang, and from when on, seconds since the epoch (`NEVER`: not known).
+    """
 
     task: TaskView
     position: int
@@ -74,6 +78,7 @@ class WhyPending:
     node: str
     rejection: Rejection | None
     nominated: str
+    kept: tuple[tuple[str, float], ...]
     proposals: tuple[Proposal, ...]
 
 
@@ -119,8 +124,17 @@ def why_pending(uid: str, snapshot: Snapshot, policy: Policy, now: float, seed: 
         node,
         found.rejection if found else None,
         found.nominated if found else "",
+        _kept_for(task, snapshot, decisions),
         proposals,
     )
+
+
+def _kept_for(task: TaskView, snapshot: Snapshot, decisions: Decisions) -> tuple[tuple[str, float], ...]:
+    """Return what is kept for a task: of a gang for all of its members."""
+    key = gang_key(task)
+    together = [each.uid for each in snapshot.pending if task.gang is not None and gang_key(each) == key]
+    found = (decisions.reservations.get(uid) for uid in {task.uid, *together})
+    return tuple(sorted({each for each in found if each is not None}))
 
 
 def nodes_for(shape: Shape, snapshot: Snapshot, node: str | None = None) -> tuple[NodeAnswer, ...]:

@@ -43,7 +43,7 @@ class Line:
         for tasks in self._waiting.values():
             for task in reversed(tasks):
                 if task.gang is not None:
-                    self._gangs.setdefault(_gang_key(task), []).append(task)
+                    self._gangs.setdefault(gang_key(task), []).append(task)
         self._heap = [self._key(name) for name in self._waiting]
         heapq.heapify(self._heap)
 
@@ -61,14 +61,14 @@ class Line:
             if (
                 waiting[-1].gang is not None
             ):  # a gang goes when its first member does, wherever the others are
-                return Turn(self.accounts[name], tuple(self._gangs.pop(_gang_key(waiting[-1]))))
+                return Turn(self.accounts[name], tuple(self._gangs.pop(gang_key(waiting[-1]))))
             return Turn(self.accounts[name], self._run(name))
         return None
 
     def _trimmed(self, name: str) -> list[TaskView]:
         """Return who waits in a queue, the next one last; members of gangs that had their turn are dropped there."""
         waiting = self._waiting[name]
-        while waiting and waiting[-1].gang is not None and _gang_key(waiting[-1]) not in self._gangs:
+        while waiting and waiting[-1].gang is not None and gang_key(waiting[-1]) not in self._gangs:
             waiting.pop()
         return waiting
 
@@ -91,7 +91,7 @@ class Line:
         """Take all that still wait in the queue of a turn out of the line, and return them in their order."""
         waiting = self._waiting[turn.account.rule.name]
         found = tuple(
-            task for task in reversed(waiting) if task.gang is None or _gang_key(task) in self._gangs
+            task for task in reversed(waiting) if task.gang is None or gang_key(task) in self._gangs
         )
         waiting.clear()
         return found
@@ -127,5 +127,6 @@ def is_equal(task: TaskView, other: TaskView) -> bool:
     return (task.shape is other.shape or task.shape == other.shape) and is_groupable(task)
 
 
-def _gang_key(task: TaskView) -> GangKey:
+def gang_key(task: TaskView) -> GangKey:
+    """Return what the members of a gang have in common; the name is empty for a task without a gang."""
     return task.queue, task.ref.namespace, task.gang.name if task.gang is not None else ""

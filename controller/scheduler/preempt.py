@@ -7,7 +7,7 @@ guarantee, by the same measure by which one must be to reclaim. So neither can t
 those that it is to be near: when they are gone, it could not come.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -112,6 +112,17 @@ class Preemptor:
             return standing.priority < task.priority
         return reclaims and self._is_borrowed(standing, {})
 
+    def will_fit(self, task: TaskView, row: int, ending: Iterable[Standing]) -> bool:
+        """Say whether there is enough for a task on a node when those that end there have ended."""
+        room = self._room(task, row)
+        for each in ending:
+            room.give(each)
+        return room.is_enough()
+
+    def _room(self, task: TaskView, row: int) -> _Room:
+        resources = self.work.fleet.resources
+        return _Room(task, {name: int(self.work.free[index, row]) for name, index in resources.items()})
+
     # What queues hold
 
     def _is_borrowed(self, standing: Standing, gone: Mapping[str, int]) -> bool:
@@ -210,8 +221,7 @@ class Preemptor:
 
     def _enough(self, task: TaskView, row: int, eligible: Sequence[Standing]) -> tuple[Standing, ...]:
         """Take one after the other until it fits, then spare from the last on those that need not go."""
-        free = {name: int(self.work.free[index, row]) for name, index in self.work.fleet.resources.items()}
-        room, gone = _Room(task, free), list[Standing]()
+        room, gone = self._room(task, row), list[Standing]()
         of_queue: dict[str, dict[str, int]] = {}
         for each in eligible:
             if room.is_enough():

@@ -101,7 +101,7 @@ PHRASES: Mapping[Code, str] = {
 
 QUEUE_PHRASES: Mapping[Code, str] = {
     Code.QUEUE_LIMIT: "its queue is at its limit",
-    Code.BEHIND_HEAD: "its queue has no backfill, and it comes after one that waits",
+    Code.BEHIND_HEAD: "its queue lets nobody pass one that waits",
     Code.GANG_INCOMPLETE: "its gang can't run in full",
 }
 """What is said of a task that waits whatever the nodes are like."""

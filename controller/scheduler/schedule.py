@@ -11,15 +11,16 @@
 Pure: the same input gives the same decisions. The fleet is read, never changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
-from controller.scheduler.backfill import MAX_RESERVATIONS, Reservation, reserve
-from controller.scheduler.crowd import Ends
+from controller.scheduler.backfill import amounts_of
 from controller.scheduler.fairness import Account, QueueRule
 from controller.scheduler.filters import allowed
 from controller.scheduler.gang import lack_of
+from controller.scheduler.gang_room import Room, ever_fit, smallest
+from controller.scheduler.keeping import Keeping
 from controller.scheduler.line import Line, Turn, is_equal, is_groupable
 from controller.scheduler.order import is_aged
 from controller.scheduler.place import Ask, Placer
@@ -27,7 +28,7 @@ from controller.scheduler.preempt import Preemption, Preemptor
 from controller.scheduler.reasons import Code
 from controller.scheduler.rejection import Rejection, rejection_of, with_left_out
 from controller.scheduler.scores import STRATEGIES, Strategy
-from controller.scheduler.snapshot import Snapshot, TaskView
+from controller.scheduler.snapshot import Gang, Snapshot, TaskView
 from controller.scheduler.work import Taken, Work
 from schemas.binding import GrantedPort, Grants
 from schemas.quantity import show_shortfall
@@ -83,12 +84,16 @@ class Victim:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What was decided, in the order in which it was. reservations: task uid -> (node, from when on)."""
+    """What was decided, in the order in which it was. reservations: task uid -> (node, from when on).
+
+    heads: uids of those behind whom their queue waits, whoever else would fit.
+    """
 
     placed: tuple[Placed, ...]
     unschedulable: tuple[Unschedulable, ...]
     victims: tuple[Victim, ...] = ()
     reservations: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    heads: frozenset[str] = frozenset()
 
 
 def schedule(snapshot: Snapshot, policy: Policy, now: float, seed: int) -> Decisions:
@@ -111,10 +116,9 @@ class _Cycle:
         self._placer = Placer(self._work, seed)
         self.line = Line(snapshot, snapshot.fleet.capacity(), now)
         self._preemptor = Preemptor(self._work, self.line.accounts)
-        self._kept: dict[int, Reservation] = {}
-        self._ends: Ends | None = None
-        self._came: dict[int, list[TaskView]] = {}  # of the first `_counted` that were placed
-        self._counted = 0
+        self._heads: set[str] = set()
+        self._keeping = Keeping(self._work, now)
+        self._counted = 0  # so many of those that were placed are known to `_keeping`
         self._placed: list[Placed] = []
         self._rejected: list[Unschedulable] = []
         self._preemptions: list[Preemption] = []
@@ -129,8 +133,10 @@ class _Cycle:
             for found in self._preemptions
             for each in found.victims
         )
-        kept = {each.task.uid: (name(each.row).name, each.at) for each in self._kept.values()}
-        return Decisions(tuple(self._placed), tuple(self._rejected), tuple(victims), kept)
+        rows = self._keeping.rows
+        kept = {task.uid: (name(row).name, each.at) for row, each in rows.items() for task in each.tasks}
+        heads = frozenset(self._heads)
+        return Decisions(tuple(self._placed), tuple(self._rejected), tuple(victims), kept, heads)
 
     # Turns
 
@@ -141,12 +147,12 @@ class _Cycle:
         if over is not None:
             for task in turn.tasks:
                 self._reject(task, Code.QUEUE_LIMIT, f"{over[0]} would be over it by {show_shortfall(*over)}")
+            self._gather_below_limit(turn, turn.tasks[:1])
             self.line.put_back(turn, 0)
             return
         allowed = _within_limit(account, first, len(turn.tasks))
         tasks = turn.tasks[:allowed]
-        is_run = is_groupable(first) and not self._kept and not self._is_promised(tasks)
-        placed = self._place_equal(tasks, account) if is_run else 0
+        placed = self._place_equal(tasks, account) if self._is_group(tasks) else 0
         for task in tasks[placed:]:
             if not self._place_one(task, account):
                 break
@@ -158,33 +164,95 @@ class _Cycle:
         else:
             self.line.put_back(turn, len(turn.tasks) - placed)
 
-    def _is_promised(self, tasks: tuple[TaskView, ...]) -> bool:
-        """Say whether room is kept for any of these: it goes there, and gives back what is kept if it does not."""
-        return bool(self._nominated) and any(task.uid in self._nominated for task in tasks)
-
     def place_gang(self, turn: Turn) -> None:
         """Place enough of the members, or none."""
-        mark, start = len(self._work.journal), len(self._placed)
-        used = dict(turn.account.used)
+        mark, gang = self._mark(turn.account), turn.tasks[0].gang
+        assert gang is not None
         for task in turn.tasks:
             if turn.account.over_limit(task.shape.requests) is None:
                 self._place_one(task, turn.account)
-        gang, found = turn.tasks[0].gang, len(self._placed) - start
-        assert gang is not None
+        found = len(self._placed) - mark.placed
         if found < gang.least:
-            self._work.take_back(mark)
-            del self._placed[start:]
-            turn.account.used = used
-            lack = lack_of(gang, [task.shape.requests for task in turn.tasks], self._fleet.capacity())
-            detail = lack or f"{found} of {gang.least} members fit"
-            for task in turn.tasks:
-                self._reject(task, Code.GANG_INCOMPLETE, detail)
+            self._undo(mark)
+            self._gang_blocked(turn, gang, found)
         else:
-            placed = {each.task.uid for each in self._placed[start:]}
-            for task in turn.tasks:
-                if task.uid not in placed:
-                    self._reject(task)
+            self._reject_others(turn, mark)
         self.line.put_back(turn, 0)
+
+    def _reject_others(self, turn: Turn, mark: "_Mark") -> None:
+        placed = {each.task.uid for each in self._placed[mark.placed :]}
+        for task in turn.tasks:
+            if task.uid not in placed:
+                self._reject(task)
+
+    def _mark(self, account: Account) -> "_Mark":
+        used = dict(account.used)
+        return _Mark(len(self._work.journal), len(self._placed), self._keeping.mark(), account, used)
+
+    def _undo(self, mark: "_Mark") -> None:
+        self._work.take_back(mark.journal)
+        self._keeping.take_back(mark.passed)
+        del self._placed[mark.placed :]
+        mark.account.used = mark.used
+
+    def _gang_blocked(self, turn: Turn, gang: Gang, found: int) -> None:
+        """Not enough members fit: nodes are kept for them, or their queue waits; but not for who never could run."""
+        members = smallest(turn.tasks, gang.least, self._fleet.capacity())
+        lack = self._lack_of(turn, gang, members, found)
+        over = turn.account.over_limit(tuple(amounts_of(members).items()))
+        if not lack and over is None and self._place_otherwise(turn, members):
+            return
+        detail = lack or (_beyond_limit(gang, *over) if over else f"{found} of {gang.least} members fit")
+        for task in turn.tasks:
+            self._reject(task, Code.GANG_INCOMPLETE, detail)
+        if lack:
+            return
+        if over is not None:
+            self._gather_below_limit(turn, members)
+        else:
+            self._wait_for_nodes(turn, members)
+
+    def _lack_of(self, turn: Turn, gang: Gang, members: tuple[TaskView, ...], found: int) -> str:
+        """Return why these can't run whatever ends, empty if they could. found: how many fit now."""
+        lack = lack_of(gang, [task.shape.requests for task in turn.tasks], self._fleet.capacity())
+        if lack or ever_fit(members, self._work, self._now):
+            return lack
+        some = f"{found} of {gang.least} members fit"
+        return f"{some}, and not all would on the nodes that are open to them, even if nothing else ran there"
+
+    def _wait_for_nodes(self, turn: Turn, members: tuple[TaskView, ...]) -> None:
+        rule = turn.account.rule
+        if rule.backfill == "none":
+            self._hold_back(turn.tasks, self.line.rest(turn))
+        elif self._keeping.may_reserve(rule):
+            self._count_new()
+            self._keeping.keep_together(members, rule, first=turn.tasks[0])
+
+    def _place_otherwise(self, turn: Turn, members: tuple[TaskView, ...]) -> bool:
+        """Members that differ may fit in another order than theirs: the largest first."""
+        if len({task.shape for task in members}) == 1:
+            return False
+        room = self._keeping.room_now(members)
+        return room is not None and self._place_all(turn, room)
+
+    def _place_all(self, turn: Turn, room: Room) -> bool:
+        """Place members where they are to go, all or none."""
+        mark = self._mark(turn.account)
+        for row, task in ((row, task) for row, tasks in room.members.items() for task in tasks):
+            name = self._fleet.view(row).name
+            if name in task.ending_on or not self._fits_on(row, task):
+                self._undo(mark)
+                return False
+            turn.account.take(task.shape.requests)
+            self._placed.append(Placed(task, name, self._work.take(row, task.shape)))
+        self._reject_others(turn, mark)
+        return True
+
+    def _is_group(self, tasks: tuple[TaskView, ...]) -> bool:
+        """Say whether no room is kept for any of these, or from them: such are placed one by one."""
+        if not is_groupable(tasks[0]) or self._keeping.rows:
+            return False
+        return not self._nominated or self._nominated.keys().isdisjoint(_uids(tasks))
 
     def _place_equal(self, tasks: tuple[TaskView, ...], account: Account) -> int:
         shape, count = tasks[0].shape, 0
@@ -203,8 +271,7 @@ class _Cycle:
         row = self._row_for(task, account)
         if row is None:
             return False
-        if row in self._kept:
-            self._kept[row].passed(task, self._now)
+        self._keeping.passed(task, row)
         taken = self._work.take(row, task.shape)
         account.take(task.shape.requests)
         self._placed.append(Placed(task, self._fleet.view(row).name, taken))
@@ -216,13 +283,13 @@ class _Cycle:
         Where it just failed only if nothing else fits.
         """
         strategy = self._strategy(task, account)
-        if is_groupable(task) and not self._kept and task.uid not in self._node_of:
+        if is_groupable(task) and not self._keeping.rows and task.uid not in self._node_of:
             return self._placer.best(task.shape, strategy)
         out = {self._fleet.row_of[name] for name in task.ending_on if name in self._fleet.row_of}
         promised = self._fleet.row_of.get(self._node_of.get(task.uid, ""))
         if promised is not None and promised not in out and self._fits_on(promised, task):
             return promised  # also where a node is kept for another: that has reckoned with it
-        out |= self._rows_kept_from(task)
+        out |= self._keeping.closed_to(task)
         previous = self._fleet.row_of.get(task.previous_node)
         if previous is not None and previous not in out and self._fits_on(previous, task):
             return previous
@@ -252,16 +319,12 @@ class _Cycle:
             self._work.take_equal(row, task.shape, 1)
             account.take(task.shape.requests)
             return True
-        preemption = self._preemptor.find(task, self._now, out=self._rows_kept_from(task))
+        preemption = self._preemptor.find(task, self._now, out=self._keeping.before(task))
         if preemption is None:
             return False
         self._reject(task, nominated=self._fleet.view(preemption.row).name)
         self._preempt(preemption)
         return True
-
-    def _rows_kept_from(self, task: TaskView) -> set[int]:
-        """Return the rows that are kept for others, whom this task would delay there."""
-        return {row for row, kept in self._kept.items() if not kept.lets_pass(task, self._now)}
 
     def _blocked(self, turn: Turn, account: Account) -> int:
         """The first of these tasks fits nowhere: it preempts, or gets a reservation; or its whole queue waits.
@@ -274,33 +337,26 @@ class _Cycle:
         backfill = account.rule.backfill
         if backfill == "none":
             self._reject(task)
-            for other in (*turn.tasks[1:], *self.line.rest(turn)):
-                self._reject(other, Code.BEHIND_HEAD, str(task.ref))
+            self._hold_back(turn.tasks[:1], (*turn.tasks[1:], *self.line.rest(turn)))
             return len(turn.tasks)
         alike = turn.tasks[:1] if backfill == "conservative" else self._alike(turn)
         for other in alike:
             self._reject(other)
-        if backfill == "conservative" or not any(
-            kept.task.queue == task.queue for kept in self._kept.values()
-        ):
-            self._reserve(task, account)
+        if self._keeping.may_reserve(account.rule):
+            self._count_new()
+            self._keeping.keep(task, account.rule)
         return min(len(alike), len(turn.tasks))
 
-    def _known_ends(self) -> Ends:
-        """Return whose end is known, those included who were placed in this cycle."""
-        new = self._placed[self._counted :]
-        for each in new:
-            self._came.setdefault(each.taken.row, []).append(each.task)
+    def _hold_back(self, heads: tuple[TaskView, ...], others: tuple[TaskView, ...]) -> None:
+        """Nobody of this queue passes its head."""
+        self._heads.update(_uids(heads))
+        for other in others:
+            self._reject(other, Code.BEHIND_HEAD, str(heads[0].ref))
+
+    def _count_new(self) -> None:
+        for each in self._placed[self._counted :]:
+            self._keeping.expected.count(each.taken.row, each.task)
         self._counted = len(self._placed)
-        if self._ends is None or any(each.task.estimate is not None for each in new):
-            came = [
-                (row, self._now + task.estimate, task.shape.requests)
-                for row, tasks in self._came.items()
-                for task in tasks
-                if task.estimate is not None
-            ]
-            self._ends = self._fleet.crowd.ends(self._now, came)
-        return self._ends
 
     def _alike(self, turn: Turn) -> tuple[TaskView, ...]:
         """Return those that fare as the first does, also in preemption; some may come after the turn."""
@@ -316,31 +372,33 @@ class _Cycle:
         found = (first, *takewhile(is_alike, tasks[1:]))
         return found if len(found) < len(tasks) else (*found, *self.line.take_while(turn, is_alike))
 
-    def _reserve(self, task: TaskView, account: Account) -> None:
-        """Keep the node for a blocked task on which it fits first, if that can be said."""
-        if len(self._kept) >= MAX_RESERVATIONS:
-            return
-        aged, ends = is_aged(task, account.rule, self._now), self._known_ends()
-        kept = reserve(task, self._work, self._kept, ends, self._now, is_aged=aged, came=self._came)
-        if kept is not None:
-            self._kept[kept.row] = kept
-
     def _row_being_freed(self, task: TaskView) -> int | None:
-        """Return the row of the node that is kept for a task, as long as its victims are ending there."""
+        """Return the row of the node that is kept for a task, as long as what ends there makes room for it.
+
+        Others may be ending there as well, for long and with little: it needs not wait for them alone.
+        """
         row = self._fleet.row_of.get(self._node_of.get(task.uid, ""))
         if row is None or not allowed(task.shape.place, self._fleet)[row]:
             return None
-        is_ending = any(each.is_ending for each in self._fleet.on_row.get(row, {}).values())
-        return row if is_ending else None
+        ending = [each for each in self._fleet.on_row.get(row, {}).values() if each.is_ending]
+        return row if ending and self._preemptor.will_fit(task, row, ending) else None
+
+    def _is_ending_on(self, row: int) -> bool:
+        return any(each.is_ending for each in self._fleet.on_row.get(row, {}).values())
 
     def _preempt(self, preemption: Preemption) -> None:
         """Give the room to the task now, though it is free only when the victims have ended."""
         self._preemptor.take(preemption)
         self._preemptions.append(preemption)
-        if preemption.row in self._kept:
-            self._kept[preemption.row].passed(preemption.task, self._now)
+        self._keeping.passed(preemption.task, preemption.row)
         self._work.take(preemption.row, preemption.task.shape)
         self.line.accounts[preemption.task.queue].take(preemption.task.shape.requests)
+
+    def _gather_below_limit(self, turn: Turn, heads: tuple[TaskView, ...]) -> None:
+        """Who has waited too long is not passed where his queue is at its limit either, if it could ever hold him."""
+        empty, asked = Account(turn.account.rule), tuple(amounts_of(heads).items())
+        if is_aged(turn.tasks[0], empty.rule, self._now) and empty.over_limit(asked) is None:
+            self._hold_back(heads, self.line.rest(turn))
 
     def _reject(
         self, task: TaskView, queue: Code | None = None, detail: str = "", nominated: str = ""
@@ -363,23 +421,48 @@ class _Cycle:
 
     def _left_out(self, task: TaskView) -> dict[str, Code]:
         """Return the nodes that this task may not use though its shape may fit, and why: node name -> code."""
-        found = {self._fleet.view(row).name: Code.KEPT_FOR_OTHERS for row in self._kept}
+        found = {self._fleet.view(row).name: Code.KEPT_FOR_OTHERS for row in self._keeping.rows}
         return found | {name: Code.OLD_COPY_ENDING for name in task.ending_on if name in self._fleet.row_of}
 
     # Room that is kept from cycles before
 
     def _keep_nominated(self, snapshot: Snapshot) -> dict[str, Taken]:
-        """Take the room of those for whom victims are ending, so that nobody else gets it."""
+        """Take the room that was promised, where it is free or becomes free, so that nobody else gets it.
+
+        Where nobody was told to go yet there is no room to keep: it would be missed by those who go before in the line.
+        """
         kept = {}
         for task in snapshot.pending:
             row = self._fleet.row_of.get(snapshot.nominated.get(task.uid, ""))
-            if row is not None:
+            if row is not None and (self._is_ending_on(row) or self._fits_on(row, task)):
                 kept[task.uid] = self._work.take_equal(row, task.shape, 1)
         return kept
 
     def _release(self, taken: Taken) -> None:
         """It is this task's turn: it may have the room, or another's."""
         self._work.take_equal(taken.row, taken.shape, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What things were like before a gang was tried. passed: by how many reservations somebody had passed."""
+
+    journal: int
+    placed: int
+    passed: int
+    account: Account
+    used: dict[str, int]
+
+
+def _uids(tasks: Iterable[TaskView]) -> set[str]:
+    return {task.uid for task in tasks}
+
+
+def _beyond_limit(gang: Gang, resource: str, passed_by: int) -> str:
+    by = show_shortfall(resource, passed_by)
+    return (
+        f"with {gang.least} members of gang {gang.name} its queue would pass its limit of {resource} by {by}"
+    )
 
 
 def _within_limit(account: Account, task: TaskView, most: int) -> int:

@@ -143,7 +143,7 @@ def _without_parked(snapshot: Snapshot, change: Change, decisions: Decisions) ->
     """Leave out who is not tried again when tasks only come, as nothing cures why he waits: he takes no turn."""
     if change.leaving or change.closed or change.queues:
         return snapshot
-    stays = {task.uid for task in staying(decisions, {rule.name: rule for rule in snapshot.queues})}
+    stays = {task.uid for task in staying(decisions)}
     parked = {each.task.uid for each in decisions.unschedulable} - stays
     return replace(snapshot, pending=tuple(task for task in snapshot.pending if task.uid not in parked))
 

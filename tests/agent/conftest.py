@@ -8,7 +8,7 @@ import docker
 import pytest
 
 from tests.agent.live import LiveAgent
-from tests.support.docker import _docker_engine_host, demo_image, docker_host
+from tests.support.docker import _docker_engine_host, demo_image, docker_host, remove_containers
 from tests.support.fixtures import etcd_server
 
 __all__ = ["_docker_engine_host", "demo_image", "docker_host", "etcd_server"]
@@ -27,8 +27,7 @@ def node(client: docker.APIClient) -> Iterator[str]:
     """A node name of this test's own; whatever carries its label is removed afterwards."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     yield name
-    for each in client.containers(all=True, filters={"label": f"berth.node={name}"}):
-        client.remove_container(each["Id"], force=True, v=True)
+    remove_containers(client, name)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from store import codec
 from store.api import Delete, Put, Txn
 from store.loop import Supervisor, steady_clock
 from store.memory import MemoryStore
-from tests.support.wait import eventually
+from tests.support.wait import PATIENCE_S, eventually
 
 KEYS = Keys()
 IMAGE = "berth/demo:latest"
@@ -122,15 +122,15 @@ class LiveAgent:
         assert kv is not None
         return NodeReport.parse_stored(json.loads(kv.value))
 
-    def running(self, binding: Binding, timeout_s: float = 15.0) -> ContainerStatus:
+    def running(self, binding: Binding, timeout_s: float = PATIENCE_S) -> ContainerStatus:
         """Wait until the task runs."""
         return eventually(lambda: self._in(binding, ContainerState.RUNNING), timeout_s)
 
-    def exited(self, binding: Binding, timeout_s: float = 15.0) -> ContainerStatus:
+    def exited(self, binding: Binding, timeout_s: float = PATIENCE_S) -> ContainerStatus:
         """Wait until the newest attempt has ended."""
         return eventually(lambda: self._in(binding, ContainerState.EXITED), timeout_s)
 
-    def waiting(self, binding: Binding, reason: str, timeout_s: float = 15.0) -> ContainerStatus:
+    def waiting(self, binding: Binding, reason: str, timeout_s: float = PATIENCE_S) -> ContainerStatus:
         """Wait until the report gives `reason`."""
 
         def found() -> ContainerStatus | None:
@@ -141,7 +141,7 @@ class LiveAgent:
         assert status is not None
         return status
 
-    def final(self, binding: Binding, timeout_s: float = 15.0) -> TaskReport:
+    def final(self, binding: Binding, timeout_s: float = PATIENCE_S) -> TaskReport:
         """Wait for the final report."""
         report = eventually(lambda: (r := self.report(binding)) and r.final and r, timeout_s)
         assert isinstance(report, TaskReport)

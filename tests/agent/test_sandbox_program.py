@@ -24,7 +24,7 @@ def test_it_waits_for_a_signal_and_ends_well(tmp_path: Path, number: signal.Sign
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.2)
         process.send_signal(number)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("architecture", ["amd64", "arm64"])

@@ -5,6 +5,7 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from agent.server.archive import routes as archive_routes
 from agent.server.forward import parse_port
 from agent.server.limits import StreamLimit
 from agent.server.streams import parse_exec, parse_size
-from client.agent_http import AgentPeer, open_websocket, request
+from client.agent_http import AgentPeer, open_websocket, request, telling
 from client.agent_tls import AgentTls
 from client.errors import AgentUnavailable
 from store.errors import CannotServe
@@ -86,11 +87,19 @@ def test_stream_is_refused_with_words(empty: AgentPeer, hollow: AgentPeer, path:
         (empty, path.replace("default", "other"), "has no binding here"),
         (AgentPeer("n1", empty.api_address, "", "wrong"), path, "refuses the token of this namespace"),
         (AgentPeer("n1", empty.api_address), path, "the namespace's token is missing"),
+        (replace(empty, look="berth describe task/web"), path, "created.*; see: berth describe task/web$"),
     ):
         with pytest.raises(AgentUnavailable, match=told) as caught:
             open_websocket(peer, TLS, wanted)
         assert "node n1" in str(caught.value)
         assert TOKEN not in str(caught.value)
+
+
+def test_silent_agent_is_told_in_plain_words() -> None:
+    peer = AgentPeer("n1", "https://10.0.0.5:7601")
+    told = "node n1 does not answer at https://10.0.0.5:7601 \\(no answer within 5 s\\)"
+    with pytest.raises(AgentUnavailable, match=told), telling(peer, TLS):
+        raise TimeoutError("_ssl.c:989: The handshake operation timed out")
 
 
 def test_container_that_the_task_does_not_have_is_told(empty: AgentPeer) -> None:

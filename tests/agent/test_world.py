@@ -75,6 +75,20 @@ def test_an_out_of_memory_kill_is_remembered_until_the_end() -> None:
     assert observed(world).containers[0].oom
 
 
+def test_an_out_of_memory_kill_that_is_told_before_the_start_is_remembered() -> None:
+    start = Start(TARGET, RUNNING.id)
+    world = make_world(
+        ContainerSeen(CREATED), OomSeen(CREATED.id), Done(start, RUNNING), ContainerSeen(ENDED)
+    )
+    assert observed(world).containers[0].oom
+
+
+def test_a_later_start_by_hand_forgets_the_out_of_memory_kill_before_it() -> None:
+    again = replace(RUNNING, started_at=ENDED.finished_at + 1)
+    world = make_world(ContainerSeen(ENDED), OomSeen(ENDED.id), ContainerSeen(again))
+    assert not observed(world).containers[0].oom
+
+
 def test_other_clusters_and_other_nodes_are_not_ours() -> None:
     foreign = replace(RUNNING, id="x", journal=replace(RUNNING.journal, cluster="other"))
     elsewhere = replace(RUNNING, id="y", journal=replace(RUNNING.journal, node="other"))

@@ -205,7 +205,7 @@ def _add_sources(world: GoldenWorld) -> None:
     rewrite = {"old": "e" * 40, "new": "a" * 40, "seenAt": "2027-01-15T07:40:00Z"}
     orphaned = {
         "orphaned": ["team/configmap/old"],
-        "orphanedCount": 1,
+        "orphanedCount": 60,
         "rewrite": rewrite,
         "released": ["default/deployment/shared"],
     }

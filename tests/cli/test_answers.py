@@ -64,6 +64,17 @@ def test_why_names_what_is_in_the_way_on_each_node_and_what_would_help(berth: Sh
     assert "computed here from etcd" in result.err
 
 
+def test_why_names_the_nodes_that_are_kept_for_a_task(berth: Shell, nodes: World) -> None:
+    nodes.apply(task("there", "3", estimatedDuration="1h"))
+    bind(nodes, "there", "n1")
+    nodes.apply(task("big", "4"))
+    answer = berth("why", "big", "-o", "json").json
+    assert [each["node"] for each in answer["kept"]] == ["n1"]
+    assert (
+        f"Kept for it: n1; enough is free there at {answer['kept'][0]['at'][:4]}" in berth("why", "big").out
+    )
+
+
 def test_why_tells_all_of_one_node(berth: Shell, nodes: World) -> None:
     nodes.apply(task("big", "6"))
     result = berth("why", "big", "--node", "node/n2")

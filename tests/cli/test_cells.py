@@ -65,6 +65,14 @@ def test_deleted_task_is_terminating_and_unknown_on_a_dead_node(world: World) ->
     assert cells.task_status(view) == "Unknown"
 
 
+def test_how_a_task_has_ended_is_known_though_its_node_is_away(world: World) -> None:
+    unreachable = {"type": "Ready", "status": "Unknown", "reason": "NodeUnreachable"}
+    ended = {"state": "Exited", "exitCode": 0, "reason": "Completed"}
+    assert cells.task_status(view_of(world, "Succeeded", ended, conditions=[unreachable])) == "Completed"
+    failed = {"state": "Exited", "exitCode": 3, "reason": "Error"}
+    assert cells.task_status(view_of(world, "Failed", failed, conditions=[unreachable])) == "Error"
+
+
 def test_ready_counts_running_containers(world: World) -> None:
     assert cells.ready(view_of(world, "Running", {"state": "Running"})) == "1/1"
     assert cells.ready(view_of(world, "Running", {"state": "Exited"})) == "0/1"

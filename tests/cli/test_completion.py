@@ -155,9 +155,7 @@ def test_bash_completes(shell_environment: dict[str, str]) -> None:
     _berth; echo "verbs: ${COMPREPLY[*]}"
     complete -p berth
     """
-    shown = eventually(
-        lambda: has("names: first\n", ["bash", "--norc", "-c", script], shell_environment), 40.0
-    )
+    shown = eventually(lambda: has("names: first\n", ["bash", "--norc", "-c", script], shell_environment))
     assert "verbs: describe\n" in shown
     assert "complete -F _berth berth" in shown
 
@@ -172,7 +170,7 @@ def test_zsh_completes(shell_environment: dict[str, str]) -> None:
     words=(berth get tasks s); CURRENT=4
     _berth
     """
-    shown = eventually(lambda: has("names: second", ["zsh", "-f", "-c", script], shell_environment), 40.0)
+    shown = eventually(lambda: has("names: second", ["zsh", "-f", "-c", script], shell_environment))
     assert "compdef _berth berth" in shown
 
 
@@ -181,5 +179,5 @@ def test_zsh_completes(shell_environment: dict[str, str]) -> None:
 def test_fish_completes(shell_environment: dict[str, str]) -> None:
     script = "berth completion fish | source; complete -C 'berth get tasks f'; complete -C 'berth desc'"
     environment = {**shell_environment, "HOME": "/tmp"}
-    shown = eventually(lambda: has("first", ["fish", "--no-config", "-c", script], environment), 40.0)
+    shown = eventually(lambda: has("first", ["fish", "--no-config", "-c", script], environment))
     assert "describe\tShow one object in detail" in shown

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shutil
 import stat
 import sys
 from pathlib import Path
@@ -18,8 +19,27 @@ from tests.cli.helpers import Shell, write_yaml
 from tests.client.helpers import KEYS, World, make_object, make_task
 from tests.client.owned import keep, make_deployment, make_owned, make_template
 from tests.gitops.repositories import Repository
+from tools import CLONE
 
 PRUNE = ("--set", "shop", "--prune")
+OVERLAY = """\
+resources: [{base}]
+openapi: {{path: kustomize.schema.json}}
+namePrefix: prod-
+images:
+  - {{name: nginx, newTag: "1.27"}}
+replicas:
+  - {{name: web, count: 3}}
+patches:
+  - patch: |-
+      apiVersion: berth/v1
+      kind: Deployment
+      metadata: {{name: web}}
+      spec: {{template: {{spec: {{containers: [{{name: main, envFrom: [{{configMapRef: {{name: settings}}}}]}}]}}}}}}
+  - target: {{kind: ConfigMap}}
+    patch: |-
+      - {{op: replace, path: /data/a, value: "2"}}
+"""
 
 
 class Terminal(io.StringIO):
@@ -196,10 +216,10 @@ def test_hidden_folders_and_links_to_folders_are_passed_over(berth: Shell, folde
     assert berth("apply", "-f", path, "-R").lines == ["task/a created"]
 
 
-def fake_kustomize(folder: Path, script: str) -> str:
+def fake_kustomize(folder: Path, script: str, name: str = "kustomize") -> str:
     """Put a program of that name into a folder, and return the PATH with it."""
     folder.mkdir()
-    program = folder / "kustomize"
+    program = folder / name
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
@@ -214,6 +234,41 @@ def test_folder_with_a_kustomization_is_built_by_the_program(
     monkeypatch.setenv("PATH", fake_kustomize(tmp_path / "bin", script))
     assert berth("apply", "-f", str(folder)).out == "task/built-by-kustomize created\n"
     assert berth("diff", "-f", str(folder.parent), "-R").code == 0
+
+
+def test_kubectl_builds_where_kustomize_is_not_there(
+    berth: Shell, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "kustomization.yaml").write_text("resources: [task.yaml]\n")
+    write_yaml(folder / "task.yaml", make_task("plain"))
+    fake_kustomize(
+        tmp_path / "bin", 'test "$1" = kustomize || exit 9; exec /bin/cat "$3/task.yaml"', "kubectl"
+    )
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert berth("apply", "-f", str(folder)).out == "task/plain created\n"
+
+
+@pytest.mark.skipif(
+    not (shutil.which("kustomize") or shutil.which("kubectl")),
+    reason="needs kustomize, or kubectl, which has it",
+)
+def test_the_real_program_makes_an_overlay_of_kinds_that_it_does_not_know(
+    berth: Shell, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "kustomization.yaml").write_text("resources: [all.yaml]\n")
+    web = make_deployment("web", "nginx:1.26", replicas=1)
+    write_yaml(folder / "all.yaml", web, make_object("ConfigMap", "settings") | {"data": {"a": "1"}})
+    overlay = tmp_path / "prod"
+    overlay.mkdir()
+    shutil.copy(CLONE / "manifests/schema/kustomize.schema.json", overlay)
+    (overlay / "kustomization.yaml").write_text(OVERLAY.format(base=os.path.relpath(folder, overlay)))
+    made = {raw["kind"]: raw for raw in yaml.safe_load_all(berth("render", "-f", str(overlay)).out)}
+    deployment, settings = made["Deployment"], made["ConfigMap"]
+    assert (deployment["metadata"]["name"], deployment["spec"]["replicas"]) == ("prod-web", 3)
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "nginx:1.27"
+    assert container["envFrom"] == [{"configMapRef": {"name": "prod-settings"}}]
+    assert settings["data"] == {"a": "2"}
 
 
 def test_kustomize_that_fails_or_is_not_there_is_told(

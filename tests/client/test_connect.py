@@ -7,6 +7,7 @@ import pytest
 from client.connect import Settings, open_store, resolve, unreachable_message, with_port
 from client.errors import BadOption, Unreachable
 from tests.support.ports import free_port
+from tests.support.wait import PATIENCE_S
 
 
 def test_option_wins_over_environment_and_that_over_the_default() -> None:
@@ -51,7 +52,7 @@ def test_dead_endpoints_are_told_at_once() -> None:
     port, start = free_port(), time.monotonic()
     with pytest.raises(Unreachable, match=f"127.0.0.1:{port}.*BERTH_ETCD"):
         open_store(Settings((f"127.0.0.1:{port}",)))
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -85,4 +86,4 @@ def test_something_that_listens_and_never_answers_is_told_in_time() -> None:
         with pytest.raises(Unavailable):
             store.get("x")
         store.close()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < PATIENCE_S

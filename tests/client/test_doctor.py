@@ -180,6 +180,16 @@ def test_trouble_is_told_with_what_to_do(name: str) -> None:
     assert remedy in found[0].remedy
 
 
+def test_what_a_user_may_not_read_is_not_taken_for_missing() -> None:
+    unread = replace(NODE, has_report=False, is_beating=False, agent_version="", api=None)
+    denied = ("/berth/bindings/", "/berth/reports/", "/berth/heartbeats/")
+    findings = replace(HEALTHY, denied=denied, nodes=(unread,))
+    assert [each.name for each in troubles(findings)] == ["access"]
+    told = {check.name: check.text for check in judge(findings)}
+    assert told["nodes"] == "1 node, all Ready with reports that your user may not read"
+    assert "orphans" not in told, "nobody looked for them"
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [

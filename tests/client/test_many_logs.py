@@ -109,7 +109,7 @@ def test_task_that_does_not_run_yet_is_waited_for_and_said_so(world: World, agen
     assert not [event for event in events if isinstance(event, Failure)]
     for thread in threading.enumerate():
         if thread.name.startswith("logs-"):
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
 
 
@@ -171,10 +171,10 @@ def test_log_that_is_opened_while_following_ends_is_closed_too(world: World, slo
     first = next(events)
     assert isinstance(first, Piece)
     assert first.target.container == "main"
-    assert SlowAgent.side_is_asked.wait(30)
+    assert SlowAgent.side_is_asked.wait(60)
     followers = [thread for thread in threading.enumerate() if thread.name.startswith("logs-")]
     events.close()  # type: ignore[attr-defined]
     SlowAgent.side_may_begin.set()
     for thread in followers:
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()

@@ -148,7 +148,8 @@ def write_task(world: Cluster, name: str, spec: Json, app: str) -> None:
     found = world.store.get(key).kv
     metadata = {"name": name, "namespace": "default", "labels": {"app": app}}
     raw = {"apiVersion": "berth/v1", "kind": "Task", "metadata": metadata, "spec": spec}
-    objects.write(world.store, key, raw, expect_mod_revision=found.mod_revision if found else 0)
+    revision = found.mod_revision if found else 0
+    objects.write(world.store, key, raw, expect_mod_revision=revision, new_uid=lambda: f"uid-of-{name}")
 
 
 def ref_of(name: str) -> ObjectRef:

@@ -50,6 +50,23 @@ def commits(world: Cluster) -> int:
     return len(world.store.list(f"{world.keys.root}gangs/").kvs)
 
 
+def test_member_of_which_a_write_is_under_way_is_waited_for(world: Cluster) -> None:
+    apply(world, "a", "b")
+    world.settle()
+    slow = task_ref("default", "b")
+    assert world.leader.term is not None
+    ledger = world.leader.term._outbox.ledger
+    ledger.sent(slow)  # as with a store that takes its time
+    apply(world, "c")
+    world.settle()
+    assert running(world) == set()
+    assert "2 of at least 3 members" in status_of(world, "a").message
+    assert world.task_status("c") is None, "nobody knows yet whom it waits for"
+    ledger.settled(slow, None)
+    world.settle()
+    assert running(world) == {"a", "b", "c"}
+
+
 def steps(world: Cluster, most: int = 60) -> Iterator[dict[str, str]]:
     """Yield what is desired after each step."""
     for _ in range(most):
@@ -100,6 +117,57 @@ def test_two_gangs_that_each_need_all_nodes_do_not_hold_each_other_up(world: Clu
     world.settle()
     assert {name.partition("-")[0] for name in running(world)} == {"red", "blue"} - {winner}
     assert len(running(world)) == 3
+
+
+def queue(world: Cluster, name: str, **spec: Any) -> None:
+    world.apply(name, kind="Queue", **spec)
+    world.apply("default", kind="Namespace", queues=["*"])
+    world.settle()
+
+
+def alone(cpu: str = "3", **more: Any) -> dict[str, Any]:
+    return {"container": {"resources": {"requests": {"cpu": cpu}}}, **more}
+
+
+def test_nobody_of_a_queue_without_backfill_passes_a_gang(world: Cluster) -> None:
+    queue(world, "strict", backfill="none")
+    world.apply("first", **alone(queue="strict"))
+    world.settle()
+    apply(world, "a", "b", "c", queue="strict")
+    world.settle()
+    world.apply("late", **alone("1", queue="strict"))
+    world.apply("other", **alone("1"))
+    world.settle()
+    assert running(world) == {"first", "other"}
+    assert "lets nobody pass one that waits" in status_of(world, "late").message
+    world.delete(task_ref("default", "first"))
+    world.settle()
+    assert running(world) == {"a", "b", "c", "late", "other"}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_freed_gathers_for_a_gang_that_has_waited_too_long(world: Cluster, fails: bool) -> None:
+    """Nobody knows when anything ends. A new leader goes on with it."""
+    queue(world, "busy", maxWait="20s")
+    for name in ("x", "y", "z"):
+        world.apply(name, **alone(queue="busy"))
+    world.settle()
+    apply(world, "a", "b", "c", queue="busy")
+    world.settle()
+    world.advance(21)
+    world.settle()
+    if fails:
+        world.crash_controller()
+        world.controllers.append(world.new_controller("c2"))
+        world.until(lambda: world.controller.term is not None)
+    for number, name in enumerate(("x", "y")):
+        world.delete(task_ref("default", name))
+        world.apply(f"late-{number}", **alone(queue="busy"))
+        world.settle()
+        assert not {"late-0", "late-1"} & running(world)
+    world.delete(task_ref("default", "z"))
+    world.settle()
+    assert running(world) == set("abc")
 
 
 def test_new_leader_goes_on_with_what_is_held(world: Cluster) -> None:

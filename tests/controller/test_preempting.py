@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from schemas.binding import Desired, StopReason
-from schemas.keys import ObjectRef
+from schemas.keys import ObjectRef, task_ref
 from schemas.status import ObjectStatus, TaskStatus
 from store import objects
 from tests.controller.harness import Cluster
@@ -82,6 +82,26 @@ def test_a_task_of_higher_priority_takes_the_place_of_a_lower_one(world: Cluster
     assert status_of(world, "low").reason == "Unschedulable"
 
 
+def test_the_end_of_somebody_else_on_the_node_is_not_taken_for_the_room_that_is_to_be_made(
+    world: Cluster,
+) -> None:
+    world.apply("slow", container={"resources": {"requests": {"cpu": "100m"}}})
+    world.apply("low", container={"resources": {"requests": {"cpu": "3"}}})
+    world.settle()
+    hold(world)
+    world.delete(task_ref("default", "slow"))
+    world.settle()
+    world.apply("vip", container={"resources": {"requests": {"cpu": "3"}}}, priority=5)
+    world.settle()
+    assert (world.binding("low").desired, world.binding("low").reason) == (
+        Desired.STOP,
+        StopReason.PREEMPTED,
+    )
+    release(world)
+    world.settle()
+    assert nodes_of(world) == {"vip": "n1"}
+
+
 def test_the_room_that_was_made_is_no_others_though_they_are_older_or_smaller(world: Cluster) -> None:
     world.apply("low", **big())
     world.settle()
@@ -93,6 +113,25 @@ def test_the_room_that_was_made_is_no_others_though_they_are_older_or_smaller(wo
     release(world)
     world.settle()
     assert nodes_of(world) == {"vip": "n1"}
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_nobody_is_told_to_go_for_one_who_gets_another_place_in_the_same_step(
+    world: Cluster, steps: int
+) -> None:
+    """Another node comes so many steps after somebody was found who could make room."""
+    world.apply("low", **big())
+    world.settle()
+    world.apply("vip", **big(priority=5))
+    for _ in range(steps):
+        world.step(0.1)
+    world.add_node("n2")
+    for _ in range(20):
+        before = nodes_of(world)
+        world.step(0.1)
+        after = nodes_of(world)
+        if after.get("vip") == "n2" != before.get("vip"):
+            assert ("low" in before) == ("low" in after)
 
 
 def test_a_new_leader_keeps_the_room_and_takes_no_second_victim(world: Cluster) -> None:

@@ -294,6 +294,17 @@ def test_room_that_was_made_for_a_task_is_no_others() -> None:
     assert nodes_of(decisions) == {"vip": "n1"}
 
 
+def test_an_equal_task_with_a_promise_goes_where_room_was_made_and_leaves_the_rest_to_the_others() -> None:
+    """Of equal tasks that come together, the promised one would do as well elsewhere: then its room is another's."""
+    nodes = [make_node("n1", cpu=1000), make_node("n2", cpu=1000)]
+    tasks = [make_pending(f"t{number}", make_shape(1000), age=number) for number in (1, 2)]
+    for promised in ("t1", "t2"):
+        for node in ("n1", "n2"):
+            found = nodes_of(run(nodes, tasks, nominated={f"uid-{promised}": node}))
+            assert found[promised] == node
+            assert set(found.values()) == {"n1", "n2"}
+
+
 # Many equal tasks
 
 

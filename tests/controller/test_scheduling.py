@@ -194,6 +194,19 @@ def test_a_task_that_moves_to_another_queue_leaves_its_room_below_the_limit(worl
     assert len(world.bindings()) == 2, "it was not replaced"
 
 
+def test_a_binding_that_somebody_removes_leaves_no_room_below_the_limit(world: Cluster) -> None:
+    """It will be put back; until then its task still holds what its queue may have."""
+    queue(world, "small", limit={"cpu": "2"})
+    apply(world, "a", "2", queue="small")
+    (binding,) = world.bindings()
+    world.apply("b", **cpu("1", queue="small"))
+    world.remove(world.keys.binding(binding.node, binding.task_uid))
+    for _ in range(10):
+        world.step(0.1)
+        assert "b" not in {each.name for each in world.bindings()}
+    assert running(world) == {"a"}
+
+
 def test_ports_and_devices_are_granted_once(world: Cluster) -> None:
     world.add_node("gpu", allocatable={"cpu": "4", "memory": "4Gi", "gpu": 2}, devices={"gpu": ["0", "1"]})
     world.settle()

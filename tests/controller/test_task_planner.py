@@ -383,12 +383,22 @@ def test_deletion_stops_waits_and_then_removes_everything() -> None:
     (stop,) = plan(bound(delete=delete)).intents
     assert isinstance(stop, StopBinding)
     assert (stop.reason, stop.grace_s) == (StopReason.DELETED, 3.0)
-    binding = stopped(make_binding(), StopReason.DELETED)
+    binding = stopped(make_binding(task=make_task(grace="3s")), StopReason.DELETED)
     assert wanted(plan(bound(binding=binding, delete=delete))) == []
     assert wanted(plan(bound(binding=binding, report=ended(binding), delete=delete))) == [
         "RemoveBinding",
         "RemoveObject",
     ]
+
+
+def test_deletion_that_is_asked_for_again_may_shorten_the_grace_and_never_lengthens_it() -> None:
+    binding = stopped(make_binding(), StopReason.DRAINED)
+    assert binding.value.spec.grace > 1.0
+    (sooner,) = plan(bound(binding=binding, delete=make_delete(grace_s=1.0))).intents
+    assert isinstance(sooner, StopBinding)
+    assert (sooner.reason, sooner.grace_s) == (StopReason.DRAINED, 1.0)
+    assert wanted(plan(bound(binding=binding, delete=make_delete(grace_s=binding.value.spec.grace)))) == []
+    assert wanted(plan(bound(binding=binding, delete=make_delete()))) == []
 
 
 def test_a_hook_that_failed_at_the_end_of_a_deleted_task_is_told_of() -> None:

@@ -75,7 +75,7 @@ def shown(view: View) -> dict[str, Any]:
         devices = {key: ids for key, ids in node.usage.devices.items() if ids}
         sums = (used, node.usage.ports, devices, node.usage.sites, node.reported, node.unreadable)
         if any((*slots, *sums)):
-            nodes[name] = (slots, sums, view.tasks_on(name))
+            nodes[name] = (slots, sums, view.sites.tasks_on(name))
     return {
         "cluster": view.cluster,
         "tasks": view.tasks,
@@ -98,7 +98,7 @@ def test_a_task_is_found_under_its_name_with_all_that_is_stored_about_it() -> No
     assert isinstance(record.spec, Versioned)
     assert isinstance(record.delete, Versioned)
     assert set(record.bindings) == set(record.reports) == {("n1", UID)}
-    assert feed.view.tasks_on("n1") == [T]
+    assert feed.view.sites.tasks_on("n1") == [T]
 
 
 def test_a_task_of_which_nothing_is_stored_any_more_is_gone() -> None:
@@ -107,7 +107,7 @@ def test_a_task_of_which_nothing_is_stored_any_more_is_gone() -> None:
     assert T in feed.view.tasks
     assert T in feed.delete(KEYS.binding("n1", UID))
     assert feed.view.tasks == {}
-    assert feed.view.tasks_on("n1") == []
+    assert feed.view.sites.tasks_on("n1") == []
 
 
 @pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b'"text"', b"{}", b"\xff\xfe", b'{"metadata": 3}'])
@@ -229,7 +229,7 @@ def test_a_container_without_binding_uses_what_it_reports() -> None:
     feed.put(KEYS.task_report("n1", UID), report)
     assert used(feed) == 70
     assert feed.view.nodes["n1"].usage.ports == {("TCP", 31000): 1}
-    assert feed.view.tasks_on("n1") == [T], "who must hear of it when the node comes back"
+    assert feed.view.sites.tasks_on("n1") == [T], "who must hear of it when the node comes back"
 
 
 @pytest.mark.parametrize("how", ["removed", "unreadable"])

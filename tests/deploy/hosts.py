@@ -19,7 +19,6 @@ from pathlib import Path
 
 from client import Client
 from tests.support.cluster import LEASE_TTL_S
-from tests.support.etcd import ELECTION_MS, HEARTBEAT_MS
 from tests.support.ports import PORTS_EACH, free_port_block
 from tests.support.wait import eventually
 from tools import CLONE
@@ -74,8 +73,7 @@ class Host:
     def start_etcd(self) -> None:
         variables = settings(self.root / "etc/default/etcd", self.root)
         variables["ETCD_DATA_DIR"] = str(self.root / "data")
-        faster = {"ETCD_HEARTBEAT_INTERVAL": str(HEARTBEAT_MS), "ETCD_ELECTION_TIMEOUT": str(ELECTION_MS)}
-        self._start("etcd", ["etcd"], {**variables, **faster, "ETCD_LOG_LEVEL": "warn", "ETCD_LOGGER": "zap"})
+        self._start("etcd", ["etcd"], {**variables, "ETCD_LOG_LEVEL": "warn", "ETCD_LOGGER": "zap"})
 
     def start_controller(self) -> None:
         variables = settings(self.root / "etc/berth/controller.env", self.root)
@@ -147,7 +145,7 @@ class ThreeHosts:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("BERTH_", "ETCD"))}
         environment = {**kept, "ETCDCTL_API": "3", **self.variables(user), **variables}
         return subprocess.run(
-            command, input=stdin, env=environment, capture_output=True, text=True, timeout=60, check=False
+            command, input=stdin, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
 
     def berth(self, user: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -180,7 +178,7 @@ def run_script(name: str, *arguments: str, **environment: str) -> str:
     """Run a script of deploy/three-hosts, which must work, and return what it prints."""
     command = [str(DEPLOY / "three-hosts" / name), *arguments]
     variables = {**os.environ, "BERTH": str(BERTH), **environment}
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -18,6 +18,7 @@ from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.etcd, pytest.mark.docker, pytest.mark.timeout(300)]
 
+AGENT_PORT, CONTROLLER_PORT = 7601, 7602
 START_S = 90.0  # three members, two controllers, three agents on two busy cores; 6 s as a rule
 
 
@@ -60,6 +61,11 @@ def leader(three: ThreeHosts) -> Host:
     return next(host for host in three.hosts if host.name == found.identity)
 
 
+def listens(host: Host, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((host.address, port)) == 0
+
+
 def run_task(three: ThreeHosts, name: str) -> None:
     """Apply a task as the team, which must come to run."""
     volume = {"volumes": [{"name": "scratch", "emptyDir": {}}]}
@@ -70,7 +76,7 @@ def run_task(three: ThreeHosts, name: str) -> None:
         "-c",
         f"echo here is {name} >/scratch/said; cat /scratch/said; {SLEEP}",
     ]
-    applied = three.berth(USER, "apply", "-f", "-", "--wait", "--timeout", "40s", stdin=manifest(task))
+    applied = three.berth(USER, "apply", "-f", "-", "--wait", "--timeout", "100s", stdin=manifest(task))
     assert (applied.returncode, applied.stdout) == (0, f"task/{name} created\n"), applied
 
 
@@ -83,18 +89,20 @@ def put(three: ThreeHosts, cert: str, key: str) -> str:
 
 def test_team_runs_a_task_reads_its_log_and_survives_the_loss_of_a_host(three: ThreeHosts) -> None:
     run_task(three, "first")
-    assert three.berth(USER, "-n", TEAM, "logs", "first").stdout == "here is first\n"
+    eventually(lambda: three.berth(USER, "-n", TEAM, "logs", "first").stdout == "here is first\n")
 
     lost = leader(three)
     lost.kill("controller")
     lost.kill("etcd")
     eventually(lambda: leader(three) is not lost, START_S, every_s=0.1)
     run_task(three, "second")
-    deleted = three.berth(USER, "-n", TEAM, "delete", "task/first", "task/second", "--timeout", "40s")
+    deleted = three.berth(USER, "-n", TEAM, "delete", "task/first", "task/second", "--timeout", "100s")
     assert deleted.returncode == 0, deleted.stderr
     eventually(lambda: not [path for host in three.hosts for path in (host.root / "state/volumes").glob("*")])
     lost.start_etcd()
+    eventually(lambda: three.run("root", "etcdctl", "endpoint", "health").returncode == 0)
     lost.start_controller()
+    eventually(lambda: listens(lost, CONTROLLER_PORT))  # the tests below ask it
 
 
 def test_team_is_refused_outside_of_its_namespace(three: ThreeHosts) -> None:
@@ -130,24 +138,24 @@ def test_certificate_of_an_etcd_member_opens_no_door(three: ThreeHosts, name: st
     context = ssl.create_default_context(cafile=pki / "ca.crt")
     context.load_cert_chain(pki / f"{name}.crt", pki / f"{name}.key")
     with (
-        socket.create_connection((three.hosts[2].address, 2379), timeout=10) as raw,
+        socket.create_connection((three.hosts[2].address, 2379), timeout=60) as raw,
         pytest.raises((ssl.SSLError, ConnectionError)),
         context.wrap_socket(raw, server_hostname=three.hosts[2].address) as secured,
     ):
         secured.recv(1)  # with TLS 1.3 the server's refusal comes after the handshake
 
 
-@pytest.mark.parametrize("port", [7601, 7602])
+@pytest.mark.parametrize("port", [AGENT_PORT, CONTROLLER_PORT])
 def test_agent_and_controller_take_no_connection_without_a_certificate_of_the_cluster(
     three: ThreeHosts, port: int
 ) -> None:
     host = three.hosts[0]
     context = ssl.create_default_context(cafile=three.variables(USER)["BERTH_CACERT"])
     with pytest.raises((ssl.SSLError, urllib.error.URLError, ConnectionError)):
-        urllib.request.urlopen(f"https://{host.address}:{port}/healthz", timeout=10, context=context)
+        urllib.request.urlopen(f"https://{host.address}:{port}/healthz", timeout=60, context=context)
     context.load_cert_chain(three.variables(USER)["BERTH_CERT"], three.variables(USER)["BERTH_KEY"])
     with urllib.request.urlopen(
-        f"https://{host.address}:{port}/healthz", timeout=10, context=context
+        f"https://{host.address}:{port}/healthz", timeout=60, context=context
     ) as answer:
         assert answer.status == 200
 

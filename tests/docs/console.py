@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-PATIENCE_S = 45.0
-TIMEOUT_S = 120.0  # of one command
+PATIENCE_S = 90.0
+TIMEOUT_S = 200.0  # of one command
 EVERY_S = 0.3
 MARK = "\x01"
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.docs.console import run_page
 from tests.docs.images import busybox
-from tests.support.cluster import ROOT, Cluster
+from tests.support.cluster import ROOT, STEADY_LEASE_TTL_S, Cluster
 from tests.support.docker import _docker_engine_host, demo_image, docker_host
 from tests.support.fixtures import require_etcd
 
@@ -38,7 +38,7 @@ def guided(docker_host: str, busybox: None, tmp_path_factory: pytest.TempPathFac
     require_etcd()
     folder = tmp_path_factory.mktemp("guided")
     names = {each: f"{each}-{uuid.uuid4().hex[:6]}" for each in NODES}
-    with Cluster(folder, docker_host) as cluster:
+    with Cluster(folder, docker_host, lease_ttl_s=STEADY_LEASE_TTL_S) as cluster:
         key = folder / "secrets.key"
         assert cluster.berth("secret", "keygen", str(key)).code == 0
         kept = ("--history-file", str(folder / "history.db"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent.proxy import SocketProxy
-from tests.support.cluster import Cluster
+from tests.support.cluster import STEADY_LEASE_TTL_S, Cluster
 from tests.support.docker import _docker_engine_host, demo_image, docker_host
 from tests.support.fixtures import require_etcd
 
@@ -26,7 +26,8 @@ class Breakable:
 def cluster(docker_host: str, demo_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """One controller and one agent for the whole session. Tests name their tasks apart and remove them."""
     require_etcd()
-    with Cluster(tmp_path_factory.mktemp("cluster"), docker_host) as made:
+    folder = tmp_path_factory.mktemp("cluster")
+    with Cluster(folder, docker_host, lease_ttl_s=STEADY_LEASE_TTL_S) as made:
         made.start_controller()
         made.start_agent()
         made.wait_ready()

@@ -14,7 +14,7 @@ from store.errors import PermissionDenied
 from tests.support.cluster import Cluster, Json, Result, sleeper
 from tests.support.etcd import Tls
 from tests.support.fixtures import require_etcd
-from tests.support.wait import eventually
+from tests.support.wait import PATIENCE_S, eventually
 
 pytestmark = [pytest.mark.etcd, pytest.mark.docker]
 
@@ -86,7 +86,8 @@ def team(cluster: Cluster, *arguments: str, stdin: Json | list[Json] | bytes | N
 def test_team_works_in_its_namespace_with_its_certificate(guarded: Cluster) -> None:
     applied = team(guarded, "apply", "-f", "-", stdin=sleeper("ours"))
     assert (applied.code, applied.out) == (0, "task/ours created\n"), applied
-    eventually(lambda: guarded.status("ours", "team-a").state == "Running", 20)
+    eventually(lambda: guarded.status("ours", "team-a").state == "Running")
+    eventually(lambda: guarded.list_keys(f"{guarded.keys.prefix}-events/team-a/"))  # they follow the status
     readings = ("get tasks", "get tasks -o wide", "describe task/ours", "get events", "logs ours", "version")
     with ThreadPoolExecutor(2) as pool:
         answers = dict(
@@ -95,7 +96,7 @@ def test_team_works_in_its_namespace_with_its_certificate(guarded: Cluster) -> N
     assert [(each, answer.err) for each, answer in answers.items() if answer.code or answer.err] == []
     assert answers["get tasks"].rows["ours"][2] == "Running"
     assert "Started" in answers["describe task/ours"].out
-    assert team(guarded, "delete", "task/ours", "--timeout", "20s").code == 0
+    assert team(guarded, "delete", "task/ours", "--timeout", "100s").code == 0
 
 
 def test_team_keeps_deployments_and_jobs_but_writes_nothing_of_the_leader(guarded: Cluster) -> None:
@@ -106,7 +107,7 @@ def test_team_keeps_deployments_and_jobs_but_writes_nothing_of_the_leader(guarde
         "metadata": {"name": "kept"},
         "spec": {"selector": {"matchLabels": {"app": "kept"}}, "template": template},
     }
-    applied = team(guarded, "apply", "-f", "-", "--wait", "--timeout", "30s", stdin=kept)
+    applied = team(guarded, "apply", "-f", "-", "--wait", "--timeout", "100s", stdin=kept)
     assert (applied.code, applied.out) == (0, "deployment/kept created\n"), applied
     assert team(guarded, "get", "all").rows["task/kept-1-0"][2] == "Running"
     keys, variables = guarded.keys, as_user(guarded, "team")
@@ -115,7 +116,7 @@ def test_team_keeps_deployments_and_jobs_but_writes_nothing_of_the_leader(guarde
     for key in (key for family in of_the_leader for key in guarded.list_keys(f"{keys.prefix}/{family}")):
         with pytest.raises(PermissionDenied):
             store.txn(Txn((), (Put(key, b"x"),)))
-    assert team(guarded, "delete", "deployment/kept", "--timeout", "30s").code == 0
+    assert team(guarded, "delete", "deployment/kept", "--timeout", "100s").code == 0
 
 
 def test_team_has_sets_in_its_namespace_and_is_told_where_it_can_not_look(guarded: Cluster) -> None:
@@ -137,6 +138,7 @@ def test_team_gets_answers_about_its_namespace_from_the_leader(guarded: Cluster)
     picky = sleeper("picky")
     picky["spec"]["nodeSelector"] = {"no": "where"}
     assert team(guarded, "apply", "-f", "-", stdin=picky).code == 0
+    eventually(lambda: guarded.status("picky", "team-a").reason == "Unschedulable")
     why = team(guarded, "why", "picky", "-o", "json")
     assert why.code == 0, why
     assert (why.json["state"], why.json["computedBy"]) == ("Waiting", "leader")
@@ -197,7 +199,7 @@ def test_without_a_certificate_nothing_is_said(guarded: Cluster) -> None:
     plain = guarded.berth("get", "tasks")
     assert (plain.code, plain.out) == (1, "")
     assert "--cacert" in plain.err
-    assert max(answer.seconds, plain.seconds) < 6
+    assert max(answer.seconds, plain.seconds) < PATIENCE_S
 
 
 def test_process_without_the_rights_says_which_user_lacks_what(guarded: Cluster) -> None:

@@ -5,12 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import Breakable
-from tests.support.cluster import LEASE_TTL_S, Cluster, Component, shell_task, sleeper
+from tests.support.cluster import Cluster, Component, shell_task, sleeper
 from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.etcd, pytest.mark.docker]
-
-LEASE_GONE_S = LEASE_TTL_S + 5.0  # etcd checks leases about once a second, and the machine may be busy
 
 
 @pytest.fixture
@@ -32,8 +30,8 @@ def test_containers_are_not_disturbed_when_the_agent_crashes_and_returns(
     before, _ = cluster.wait_running("kept", "ending")
     sign, ending = cluster.sign_of_life("kept"), cluster.container("ending")["Id"]
     component.kill()
-    eventually(lambda: cluster.node_condition(node).reason == "HeartbeatLost", LEASE_GONE_S)
-    assert cluster.berth("get", "tasks").rows["kept"][2] == "Unknown"
+    eventually(lambda: cluster.node_condition(node).reason == "HeartbeatLost")
+    eventually(lambda: cluster.berth("get", "tasks").rows["kept"][2] == "Unknown")
     logs = cluster.berth("logs", "kept")
     assert (logs.code, logs.out) == (1, "")
     assert "does not answer" in logs.err
@@ -56,7 +54,7 @@ def test_agent_that_stops_in_good_order_says_so_and_its_containers_go_on(
     cluster.wait_running("kept")
     sign = cluster.sign_of_life("kept")
     assert component.terminate() == 0
-    eventually(lambda: cluster.node_condition(node).reason == "AgentStopped", 5)
+    eventually(lambda: cluster.node_condition(node).reason == "AgentStopped")
     assert cluster.berth("get", "nodes").rows[node][1] in ("NotReady", "Unknown")
     assert "its containers go on" in cluster.berth("describe", "node", node).out
     assert cluster.sign_of_life("kept") == sign
@@ -79,7 +77,8 @@ def test_second_agent_of_a_name_refuses_and_says_who_holds_it(agent: tuple[Clust
     same_folder = cluster.start_agent("lodger", "--state-dir", state, node=node)
     assert same_folder.ends() == 1
     assert f"another agent uses the state folder {state}" in same_folder.text
-    assert cluster.node_condition(node).status == "True"
+    cluster.wait_ready(node)
+    assert cluster.node_report(node).node_uid == holder
 
 
 def test_tasks_of_a_dead_host_run_elsewhere_and_old_copies_end_when_it_returns(breakable: Breakable) -> None:
@@ -91,19 +90,19 @@ def test_tasks_of_a_dead_host_run_elsewhere_and_old_copies_end_when_it_returns(b
     cluster.wait_ready(*agents)
     spec = {"nodeSelector": {"pair": "yes"}, "unreachable": {"rescheduleAfter": "2s"}}
     cluster.apply(sleeper("moving", **spec), sleeper("copied", **spec))
-    first, _ = cluster.wait_running("moving", "copied")
+    first, second = cluster.wait_running("moving", "copied")
+    assert first.node == second.node
     other = next(name for name in agents if name != first.node)
     agents[first.node].kill()  # the host is dead as far as anybody can tell:
     cluster.docker.remove_container(cluster.container("moving")["Id"], force=True)  # ... for this one it is
-    assert cluster.status("copied").node == first.node
     for name in ("moving", "copied"):
-        status = cluster.wait_state(name, "Running", LEASE_GONE_S + 10, node=other, epoch=2)
+        status = cluster.wait_state(name, "Running", node=other, epoch=2)
         assert status.previous_node == first.node
     signs = [cluster.containers(name, node=other)[0]["Id"] for name in ("moving", "copied")]
     agents[first.node].start()
     cluster.wait_ready(first.node)
-    eventually(lambda: cluster.containers(node=first.node) == [], 20)
-    eventually(lambda: cluster.bindings(first.node) == [], 20)
+    eventually(lambda: cluster.containers(node=first.node) == [])
+    eventually(lambda: cluster.bindings(first.node) == [])
     assert [cluster.container(name)["Id"] for name in ("moving", "copied")] == signs
     cluster.delete("moving", "copied")
     for name, component in agents.items():
@@ -127,7 +126,7 @@ def test_task_of_a_node_that_is_fenced_moves_at_once(breakable: Breakable) -> No
     assert "is alive" in refused.err
     lost.kill()
     cluster.remove_containers(node)
-    eventually(lambda: cluster.node_condition(node).status == "Unknown", LEASE_GONE_S)
+    eventually(lambda: cluster.node_condition(node).status == "Unknown")
     assert cluster.status("patient").node == node
     assert cluster.berth("node", "fence", node).out == f"node/{node} fenced\n"
     cluster.wait_state("patient", "Running", node=cluster.nodes[0], epoch=2)

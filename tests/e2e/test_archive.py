@@ -35,13 +35,13 @@ def leader(cluster: Cluster) -> LeaderInfo:
 
 def wait_leads(cluster: Cluster, name: str) -> None:
     """Wait until a controller leads and answers."""
-    eventually(lambda: leader(cluster).identity == name, 20)
-    eventually(lambda: "berth_controller_leading 1\n" in _metrics(cluster), 20)
+    eventually(lambda: leader(cluster).identity == name)
+    eventually(lambda: "berth_controller_leading 1\n" in _metrics(cluster))
 
 
 def _metrics(cluster: Cluster) -> str:
     try:
-        with urllib.request.urlopen(leader(cluster).api_address + "/metrics", timeout=5) as reply:
+        with urllib.request.urlopen(leader(cluster).api_address + "/metrics", timeout=20) as reply:
             return str(reply.read().decode())
     except OSError as error:
         raise AssertionError(f"it does not answer: {error}") from error
@@ -73,7 +73,7 @@ def test_history_outlives_a_leader_and_names_what_it_did_not_see(own_cluster: Cl
     first = start(cluster, "first")
     wait_leads(cluster, "first")
     second = start(cluster, "second")
-    eventually(lambda: len(cluster.list_keys(cluster.keys.election)) == 2, 20)
+    eventually(lambda: len(cluster.list_keys(cluster.keys.election)) == 2)
 
     cluster.apply(web("web:1", replicas=2))
     cluster.apply(web("web:2", replicas=2))

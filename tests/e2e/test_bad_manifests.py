@@ -101,5 +101,5 @@ def test_namespace_is_created_on_demand_and_can_be_removed_when_empty(cluster: C
     assert cluster.berth("delete", "namespace/team-x", "--wait=false").code == 0
     assert cluster.berth("get", "namespaces").rows["team-x"][1] == "Terminating"
     assert cluster.berth("-n", "team-x", "delete", "task/inside").code == 0
-    assert cluster.berth("delete", "namespace/team-x", "--ignore-not-found", "--timeout", "20s").code == 0
+    assert cluster.berth("delete", "namespace/team-x", "--ignore-not-found", "--timeout", "100s").code == 0
     assert "team-x" not in cluster.berth("get", "namespaces").out

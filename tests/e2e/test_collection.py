@@ -34,7 +34,7 @@ def test_dead_containers_go_and_then_finished_tasks_of_nobodys(own_cluster: Clus
     read = cluster.berth("logs", "done")
     assert read.code != 0
     assert "its containers were collected" in read.err
-    assert "berth describe task done" in read.err
+    assert "see: berth describe task/done" in read.err
     assert cluster.status("done").containers[0].exit_code == 0
     (batch,) = eventually(lambda: cluster.list_keys(f"{cluster.keys.prefix}/owned/default/tasks/"))
     cluster.wait_state(batch.rpartition("/")[2], "Succeeded")
@@ -43,7 +43,7 @@ def test_dead_containers_go_and_then_finished_tasks_of_nobodys(own_cluster: Clus
     cluster.components.pop("first")
     cluster.start_controller("second", "--finished-task-ttl", "1s")
     specs = f"{cluster.keys.prefix}/spec/default/tasks/"
-    eventually(lambda: cluster.list_keys(specs) == [f"{specs}runs"], 20)
+    eventually(lambda: cluster.list_keys(specs) == [f"{specs}runs"])
     eventually(lambda: "Collected" in cluster.berth("events").out)
     cluster.wait_running("runs")
     assert cluster.list_keys(f"{cluster.keys.prefix}/owned/default/tasks/") == [batch]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.cluster import SLEEP, Cluster, Json, shell_task
+from tests.support.cluster import SLEEP, STEADY_LEASE_TTL_S, Cluster, Json, shell_task
 from tests.support.fixtures import require_etcd
 from tests.support.wait import eventually
 
@@ -51,7 +51,7 @@ def configured(
     """The engine must see this host's /dev/shm, where the agent puts files of Secrets."""
     require_etcd()
     folder = tmp_path_factory.mktemp("configured")
-    with Cluster(folder, docker_host) as cluster:
+    with Cluster(folder, docker_host, lease_ttl_s=STEADY_LEASE_TTL_S) as cluster:
         key = folder / "secrets.key"
         assert cluster.berth("secret", "keygen", str(key)).code == 0
         cluster.start_controller("controller", "--secret-key", str(key))
@@ -94,8 +94,7 @@ def in_etcd(cluster: Cluster) -> bytes:
     snapshot = cluster.folder / "backup.db"
     command = ["etcdctl", "--endpoints", cluster.etcd.endpoint, "snapshot", "save", str(snapshot)]
     subprocess.run(command, capture_output=True, check=True, env={"ETCDCTL_API": "3", "PATH": "/usr/bin"})
-    files = [path.read_bytes() for path in sorted(cluster.etcd.folder.rglob("*")) if path.is_file()]
-    return b"\n".join([told, snapshot.read_bytes(), *files])
+    return b"\n".join([told, snapshot.read_bytes(), cluster.etcd.files()])
 
 
 def hidden_forms(value: str) -> list[bytes]:
@@ -107,14 +106,14 @@ def test_values_reach_the_container_change_in_its_files_and_are_in_clear_nowhere
 ) -> None:
     cluster = configured.cluster
     cluster.apply(user_of_both("app"))
-    waits = cluster.wait_reason("app", "SecretMissing", 30)
+    waits = cluster.wait_reason("app", "SecretMissing")
     assert waits.state == "Pending"
     assert "secret db does not exist in namespace default" in waits.message
     assert "configmap app does not exist in namespace default" in waits.message
     assert "berth create configmap app" in waits.message
 
     configured.put_secret(FIRST)
-    cluster.wait_reason("app", "ConfigMapMissing", 30)
+    cluster.wait_reason("app", "ConfigMapMissing")
     configured.put_config("info")
     cluster.wait_running("app")
     seen = configured.read(
@@ -157,7 +156,7 @@ def test_a_missing_key_is_named_and_the_task_goes_on_when_it_comes(configured: C
     variable = {"name": "X", "valueFrom": {"configMapKeyRef": {"name": "late", "key": "wanted"}}}
     assert cluster.berth("create", "configmap", "late", "--from-literal=other=1").code == 0
     cluster.apply(shell_task("late", SLEEP, container={"env": [variable]}))
-    waits = cluster.wait_reason("late", "ConfigMapKeyMissing", 30)
+    waits = cluster.wait_reason("late", "ConfigMapKeyMissing")
     assert "configmap late in namespace default has no key wanted" in waits.message
     assert cluster.berth("create", "configmap", "late", "--from-literal=wanted=yes", "--overwrite").code == 0
     cluster.wait_running("late")

@@ -9,7 +9,7 @@ from client.client import Client
 from schemas.keys import task_ref
 from schemas.status import TaskStatus
 from tests.support.cluster import IMAGE, Cluster
-from tests.support.wait import eventually
+from tests.support.wait import PATIENCE_S, eventually
 
 pytestmark = [pytest.mark.etcd, pytest.mark.docker]
 
@@ -87,20 +87,20 @@ def test_containers_share_a_network_folders_and_an_order(running: Cluster) -> No
     assert init["one"].finished_at <= init["beside"].started_at <= init["two"].started_at
     shown = running.berth("logs", "several", "-c", "two")
     assert (shown.code, shown.out) == (0, ""), shown.err
+    first = running.berth("exec", "several", "--", "true")
+    assert (first.code, first.err) == (0, "task/several: container web of web, client; choose with -c\n")
+    assert running.berth("exec", "several", "-c", "client", "--", "true").err == ""
 
 
 def test_an_agent_that_starts_again_adopts_all_containers(running: Cluster) -> None:
     before = {each["Id"] for each in running.containers("several", running_only=True)}
-    agent = running.components["agent"]
+    assert before
+    agent, node = running.components["agent"], running.nodes[0]
+    instance = running.node_report(node).instance
     agent.kill()
     agent.start()
+    eventually(lambda: running.node_report(node).instance != instance)
     running.wait_ready()
-    instance = running.node_report(running.nodes[0]).instance
-
-    def told() -> bool:
-        return running.node_report(running.nodes[0]).instance == instance and bool(before)
-
-    eventually(told)
     assert {each["Id"] for each in running.containers("several", running_only=True)} == before
 
 
@@ -112,7 +112,7 @@ def test_a_dead_sandbox_starts_the_containers_anew(running: Cluster) -> None:
         found = {each.name: each for each in running.status("several").containers}
         return found["web"].attempt == 1 and found["web"].state == "Running"
 
-    eventually(anew, 30)
+    eventually(anew)
     web = next(each for each in running.status("several").containers if each.name == "web")
     assert web.last_exit is not None
     assert web.last_exit.reason == "SandboxEnded"
@@ -128,11 +128,11 @@ def test_a_hook_runs_before_the_stop_and_the_sidecar_ends_last(running: Cluster)
         def said() -> bool:
             return inside(running, "beside", "ls /work/bye") == "/work/bye\n"
 
-        eventually(said, 20)
+        eventually(said)
         assert container_of(running, "web")["State"]["Running"]
         inside(running, "beside", "touch /work/seen")
-        client.wait_deleted(view, timeout_s=30)
-    eventually(lambda: not running.containers("several"), 20)
+        client.wait_deleted(view, timeout_s=PATIENCE_S)
+    eventually(lambda: not running.containers("several"))
 
 
 def test_a_sidecar_keeps_no_task_alive(cluster: Cluster) -> None:

@@ -11,8 +11,6 @@ from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.etcd, pytest.mark.docker]
 
-TAKEN_OVER_S = LEASE_TTL_S + 5.0  # the lease, a second of etcd's, a step of the other, and a busy machine
-
 
 @pytest.fixture
 def pair(breakable: Breakable) -> Iterator[tuple[Cluster, Component, Component]]:
@@ -24,14 +22,14 @@ def pair(breakable: Breakable) -> Iterator[tuple[Cluster, Component, Component]]
         follower = cluster.start_controller("controller-2")
     if follower.process is None:
         follower.start()
-    eventually(lambda: len(cluster.list_keys(cluster.keys.election)) == 2, 20)
+    eventually(lambda: len(cluster.list_keys(cluster.keys.election)) == 2)
     if leads(cluster) != "controller":
         leader, follower = follower, leader
     yield cluster, leader, follower
     for each in (leader, follower):
         if each.process is None:
             each.start()
-    eventually(lambda: len(cluster.list_keys(cluster.keys.election)) == 2, 20)
+    eventually(lambda: len(cluster.list_keys(cluster.keys.election)) == 2)
 
 
 def leads(cluster: Cluster) -> str:
@@ -50,7 +48,7 @@ def test_other_controller_takes_over_when_the_leader_dies(
     sign = cluster.sign_of_life("before")
     leader.kill()
     cluster.apply(sleeper("after"))
-    cluster.wait_running("after", timeout_s=TAKEN_OVER_S + 5)
+    cluster.wait_running("after")
     assert leads(cluster) == follower.name
     assert follower.name in cluster.berth("version").out
     assert cluster.sign_of_life("before") == sign
@@ -64,7 +62,7 @@ def test_leader_that_stops_in_good_order_hands_over_at_once(
     assert leader.terminate() == 0
     eventually(lambda: leads(cluster) == follower.name, LEASE_TTL_S)
     cluster.apply(sleeper("handed-over"))
-    cluster.wait_running("handed-over", timeout_s=10)
+    cluster.wait_running("handed-over")
     cluster.delete("handed-over")
 
 
@@ -75,15 +73,15 @@ def test_leader_that_slept_past_its_lease_is_fenced_off(pair: tuple[Cluster, Com
     sign = cluster.sign_of_life("one")
     leader.pause()
     try:
-        eventually(lambda: leads(cluster) == follower.name, TAKEN_OVER_S)
+        eventually(lambda: leads(cluster) == follower.name)
         cluster.apply(*(sleeper(f"new-{number}") for number in range(5)))
-        assert cluster.berth("delete", "task/two", "--timeout", "20s").code == 0
+        assert cluster.berth("delete", "task/two", "--timeout", "100s").code == 0
     finally:
         leader.resume()
     names = [f"new-{number}" for number in range(5)]
     statuses = cluster.wait_running(*names)
     eventually(lambda: "term is over" in leader.text or f"leading identity={leader.name}" in leader.text)
-    eventually(lambda: len(cluster.list_keys(cluster.keys.election)) == 2, 20)
+    eventually(lambda: len(cluster.list_keys(cluster.keys.election)) == 2)
     assert leads(cluster) == follower.name
     assert [status.epoch for status in statuses] == [1] * 5
     assert all(len(cluster.containers(name)) == 1 for name in names)

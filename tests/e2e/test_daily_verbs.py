@@ -24,7 +24,7 @@ def test_task_is_waited_for_and_looked_at(daily: Cluster) -> None:
     status = daily.status("daily")
     shown = daily.berth("get", "task/daily", "-o", "jsonpath={.status.node} {.status.containers[0].state}")
     assert shown.out == f"{status.node} Running"
-    assert "task/daily" in daily.berth("events", "--for", "task/daily", "--no-headers").out
+    eventually(lambda: "task/daily" in daily.berth("events", "--for", "task/daily", "--no-headers").out)
     late = daily.berth("wait", "task/daily", "--for=jsonpath={.status.state}=Failed", "--timeout=0")
     assert late.code == 1
     assert "last seen: {.status.state} is Running; see: berth describe task/daily" in late.err
@@ -48,4 +48,4 @@ def test_live_changes_disturb_no_container_and_others_replace_it(daily: Cluster,
     generation = daily.berth("get", "task/daily", "-o", "jsonpath={.metadata.generation}").out
     goal = f"jsonpath={{.status.observedGeneration}}={generation}"
     assert daily.berth("wait", "task/daily", "--for", goal, "--timeout=60s").code == 0
-    eventually(lambda: daily.wait_running("daily")[0].containers[0].container_id != before, 30.0)
+    eventually(lambda: daily.wait_running("daily")[0].containers[0].container_id != before)

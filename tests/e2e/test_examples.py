@@ -40,7 +40,7 @@ def test_example_can_be_read(path: Path) -> None:
 
 def test_every_example_is_applied_and_does_what_it_says(sealing: Cluster) -> None:
     cluster = sealing
-    applied = cluster.berth("apply", *FILES, "--wait", "--timeout", "50s")
+    applied = cluster.berth("apply", *FILES, "--wait", "--timeout", "110s")
     assert (applied.code, len(applied.out.splitlines())) == (0, len(MANIFESTS)), applied
     assert cluster.berth("apply", *FILES).out.count("unchanged") == len(MANIFESTS)
     shown = cluster.berth(
@@ -54,6 +54,6 @@ def test_every_example_is_applied_and_does_what_it_says(sealing: Cluster) -> Non
     assert cluster.berth("create", "job", "now", "--from=cronjob/nightly").code == 0
     eventually(lambda: "cleaned up" in cluster.berth("logs", "job/now").out)
     assert cluster.berth("delete", "job/now").code == 0
-    deleted = cluster.berth("delete", *FILES, "--now", "--timeout", "50s")
+    deleted = cluster.berth("delete", *FILES, "--now", "--timeout", "110s")
     assert (deleted.code, deleted.err) == (0, ""), deleted
-    eventually(lambda: not cluster.containers(running_only=True), 40.0)
+    eventually(lambda: not cluster.containers(running_only=True))

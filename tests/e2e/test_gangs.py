@@ -31,14 +31,14 @@ def test_gang_starts_as_one_and_leaves_no_record(cluster: Cluster) -> None:
     assert {each.gang.size for each in bindings if each.gang is not None} == {4}
     eventually(lambda: not cluster.list_keys("/berth/gangs/"))
     cluster.berth("delete", "job", "ring")
-    eventually(lambda: not cluster.containers("ring"))
+    eventually(lambda: not cluster.containers_of("ring"))
 
 
 def test_gang_that_is_too_large_starts_nothing_and_says_why(cluster: Cluster) -> None:
     cluster.apply(job("horde", together=3, cpu="100"))
     eventually(lambda: "horde" in cluster.berth("get", "tasks").out)
     eventually(lambda: "all nodes together have" in cluster.berth("why", "horde-1").out)
-    assert not cluster.containers("horde")
+    assert not cluster.containers_of("horde")
     cluster.berth("delete", "job", "horde")
     eventually(lambda: "horde" not in cluster.berth("get", "tasks").out)
 
@@ -50,7 +50,7 @@ def test_gang_starts_whole_though_the_leader_is_killed_on_the_way(cluster: Clust
     eventually(lambda: [each for each in cluster.bindings(cluster.nodes[0]) if each.name in names])
     controller.kill()
     controller.start()
-    cluster.wait_running(*names, timeout_s=60)
+    cluster.wait_running(*names)
     eventually(lambda: not cluster.list_keys("/berth/gangs/"))
     cluster.berth("delete", "job", "storm")
-    eventually(lambda: not cluster.containers("storm"))
+    eventually(lambda: not cluster.containers_of("storm"))

@@ -19,7 +19,7 @@ from tests.gitops.repositories import Repository
 from tests.gitops.server import smart
 from tests.support.cluster import Cluster, Json, web_task
 from tests.support.ports import free_port
-from tests.support.wait import eventually
+from tests.support.wait import PATIENCE_S, eventually
 
 pytestmark = [pytest.mark.etcd, pytest.mark.docker]
 
@@ -70,7 +70,7 @@ class Site:
         assert found is not None, f"gitsource/{name} has no status"
         return found
 
-    def wait(self, is_so: Callable[[], bool], timeout_s: float = 40.0) -> None:
+    def wait(self, is_so: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
         def checked() -> bool:
             self.cluster.check_alive()
             return is_so()
@@ -89,7 +89,7 @@ class Site:
         address = f"http://{self.hooks[standby]}/v1/webhook/{name}"
         request = urllib.request.Request(address, body, {"X-Hub-Signature-256": signature}, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             with error:

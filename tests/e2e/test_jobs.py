@@ -68,7 +68,7 @@ def test_run_by_hand_has_the_template_of_its_cronjob(place: Cluster) -> None:
     place.apply(make("CronJob", "nightly", schedule))
     made = place.berth("create", "job", "now", "--from=cronjob/nightly", "-n", NAMESPACE)
     assert (made.code, made.out) == (0, "job/now created\n")
-    eventually(lambda: is_true(said(place, "now"), "Complete"), timeout_s=20)
+    eventually(lambda: is_true(said(place, "now"), "Complete"))
     row = place.berth("get", "jobs", "now", "-n", NAMESPACE).out.splitlines()[1].split()
     assert row[1:3] == ["Complete", "1/1"]
     again = place.berth("create", "job", "now", "--from=cronjob/nightly", "-n", NAMESPACE)
@@ -80,7 +80,7 @@ def test_run_by_hand_has_the_template_of_its_cronjob(place: Cluster) -> None:
 
 def test_finished_job_removes_itself_and_its_tasks(place: Cluster) -> None:
     place.apply(make("Job", "brief", job_spec("exit 0", ttlSecondsAfterFinished=1)))
-    eventually(lambda: not keys_of(place, "brief"), timeout_s=20)
+    eventually(lambda: not keys_of(place, "brief"))
 
 
 def keys_of(cluster: Cluster, name: str) -> list[str]:
@@ -104,7 +104,7 @@ def test_indexed_job_retries_what_failed_and_counts_exactly(place: Cluster) -> N
         assert is_true(status, "Complete")
         return status
 
-    status = eventually(complete, timeout_s=40)
+    status = eventually(complete)
     assert (status.succeeded, status.failed, status.completed_indexes) == (5, 1, "0-4")
     firsts = [f"indexed-{index}-1" for index in range(5)]
     assert tasks_of(place, "indexed") == sorted([*firsts, "indexed-2-2"])
@@ -137,9 +137,9 @@ def test_missed_run_is_made_up_for_and_its_job_goes_with_its_cronjob(place: Clus
         (name,) = owned(place, "jobs", "yearly")
         return name
 
-    name = eventually(job, timeout_s=20)
+    name = eventually(job)
     listed = place.berth("get", "jobs", name, "-n", NAMESPACE).out
     assert "Complete" in listed, listed
     assert f"{name}: Complete" in place.berth("describe", "cronjob", "yearly", "-n", NAMESPACE).out
     place.berth("delete", "cronjob/yearly", "-n", NAMESPACE)
-    eventually(lambda: not keys_of(place, "yearly"), timeout_s=20)
+    eventually(lambda: not keys_of(place, "yearly"))

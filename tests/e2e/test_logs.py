@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import Cluster, Json, shell_task, sleeper
-from tests.support.wait import eventually
+from tests.support.wait import PATIENCE_S, eventually
 
 pytestmark = [pytest.mark.etcd, pytest.mark.docker]
 
 AWAY = {"place": "away"}
+LATER = {"rescheduleAfter": "10m"}  # than this test takes on any machine
 CROWD = 20
 HALF = "x" * 3000
 CHATTY = (
@@ -63,7 +64,7 @@ class Listener:
         return self._err.decode()
 
     def ends(self) -> int:
-        code = self.process.wait(30)
+        code = self.process.wait(PATIENCE_S)
         self.join()
         return code
 
@@ -78,6 +79,12 @@ def listening(cluster: Cluster, *arguments: str) -> Iterator[Listener]:
         listener = Listener(process)
         yield listener
     listener.join()
+
+
+def touch(cluster: Cluster, name: str, path: str) -> None:
+    """Make a file in the running container of a task."""
+    made = cluster.docker.exec_create(cluster.container(name)["Id"], ["touch", path])
+    cluster.docker.exec_start(made["Id"])
 
 
 def labelled(task: Json, **labels: str) -> Json:
@@ -96,7 +103,7 @@ def crowd(cluster: Cluster, away: str) -> Iterator[list[str]]:
             for name, place in zip(names, places, strict=True)
         )
     )
-    cluster.wait_running(*names, timeout_s=90)
+    cluster.wait_running(*names, timeout_s=2 * PATIENCE_S)
     yield names
     left = [
         name for name in names if f"{cluster.keys.prefix}/spec/default/tasks/{name}" in cluster.list_keys()
@@ -117,7 +124,7 @@ def test_selected_tasks_show_their_last_ten_lines_each_with_its_prefix(
         assert all(lines[-1] == HALF * 2 for lines in found.values())
         return found
 
-    found = eventually(complete, 20)
+    found = eventually(complete)
     assert set(found) == {f"[task/{name}/main]" for name in crowd}
     assert {len(lines) for lines in found.values()} == {10}
     assert all(lines[:2] == ["line 3", "line 4"] for lines in found.values())
@@ -144,7 +151,7 @@ def test_twenty_logs_are_followed_at_once_by_one_process_until_their_tasks_are_g
 ) -> None:
     with listening(cluster, "logs", "-f", "-l", "app=crowd", "--prefix") as followed:
         marks = {f"[task/{name}/main]" for name in crowd}
-        eventually(lambda: {line.split(" ")[0] for line in followed.lines} == marks, 30)
+        eventually(lambda: {line.split(" ")[0] for line in followed.lines} == marks)
         threads = len(list(Path(f"/proc/{followed.process.pid}/task").iterdir()))
         cluster.delete(*crowd)
         assert followed.ends() == 0, followed.notes
@@ -155,7 +162,10 @@ def test_twenty_logs_are_followed_at_once_by_one_process_until_their_tasks_are_g
 
 
 def test_follower_goes_on_through_restarts_and_ends_with_the_task(cluster: Cluster) -> None:
-    count = "n=$(cat /d/n 2>/dev/null || echo 0); echo $((n+1)) > /d/n; echo attempt $n; [ $n -ge 3 ]"
+    count = (  # each attempt lasts until the test lets it go on, so that none is over before it is followed
+        "n=$(cat /d/n 2>/dev/null || echo 0); echo $((n+1)) > /d/n; echo attempt $n; "
+        "until [ -e /d/seen-$n ]; do sleep 0.1; done; [ $n -ge 3 ]"
+    )
     flaky = shell_task(
         "flaky-log",
         count,
@@ -168,24 +178,28 @@ def test_follower_goes_on_through_restarts_and_ends_with_the_task(cluster: Clust
         assert missing.ends() == 1
     assert 'task "flaky-log" not found' in missing.notes
     cluster.apply(flaky)
-    with listening(cluster, "logs", "-f", "flaky-log") as followed:
-        assert followed.ends() == 0, followed.notes
+    cluster.wait_running("flaky-log")
     attempts = [f"attempt {number}" for number in range(4)]
-    assert followed.lines == attempts[-len(followed.lines) :], "in order, and none missed after the first"
-    assert followed.lines[-1] == "attempt 3"
+    with listening(cluster, "logs", "-f", "flaky-log") as followed:
+        for number in range(4):
+            eventually(lambda seen=number: followed.lines == attempts[: seen + 1])
+            touch(cluster, "flaky-log", f"/d/seen-{number}")
+        assert followed.ends() == 0, followed.notes
+    assert followed.lines == attempts, "in order, none twice and none missed"
     cluster.delete("flaky-log")
 
 
 def test_node_that_is_gone_is_named_and_the_logs_of_the_others_are_shown(cluster: Cluster, away: str) -> None:
     here = shell_task("here", "echo here; trap 'exit 0' TERM; sleep 3600 & wait")
     cluster.apply(
-        labelled(sleeper("gone", nodeSelector=AWAY), app="mixed"),
-        labelled(sleeper("gone-too", nodeSelector=AWAY), app="mixed"),
+        labelled(sleeper("gone", nodeSelector=AWAY, unreachable=LATER), app="mixed"),
+        labelled(sleeper("gone-too", nodeSelector=AWAY, unreachable=LATER), app="mixed"),
     )
     cluster.wait_running("gone", "gone-too")
     assert cluster.berth("cordon", away).code == 0
     cluster.apply(labelled(here, app="mixed"))
     cluster.wait_running("here")
+    eventually(lambda: cluster.berth("logs", "here").out == "here\n")
     cluster.components["away"].kill()
     answer = cluster.berth("logs", "-l", "app=mixed", "--prefix")
     assert (answer.code, answer.out) == (1, "[task/here/main] here\n")
@@ -210,7 +224,7 @@ def test_node_that_is_gone_is_named_and_the_logs_of_the_others_are_shown(cluster
 def test_interrupted_follower_ends_at_once(cluster: Cluster) -> None:
     cluster.apply(shell_task("endless", "echo begun; trap 'exit 0' TERM; sleep 3600 & wait"))
     with listening(cluster, "logs", "-f", "endless") as followed:
-        eventually(lambda: followed.lines == ["begun"], 30)
+        eventually(lambda: followed.lines == ["begun"])
         followed.process.send_signal(signal.SIGINT)
         assert followed.ends() == 130
     assert "Traceback" not in followed.notes

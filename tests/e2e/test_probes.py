@@ -47,7 +47,7 @@ def test_liveness_restarts_and_startup_gates(cluster: Cluster) -> None:
     assert cluster.berth("exec", "ailing", "--", "touch", "/started").code == 0
     eventually(lambda: is_ready(cluster, "ailing"))
     assert cluster.berth("exec", "ailing", "--", "rm", "/alive").code == 0
-    eventually(lambda: cluster.status("ailing").containers[0].attempt == 1, 30.0)
+    eventually(lambda: cluster.status("ailing").containers[0].attempt == 1)
     last = cluster.status("ailing").containers[0].last_exit
     assert last is not None
     assert last.reason == "LivenessProbeFailed"

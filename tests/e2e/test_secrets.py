@@ -52,7 +52,7 @@ class Private:
         """Remove the secret, and what could be pulled without asking."""
         self.cluster.delete(*names)
         with Client(self.cluster.etcd.store()) as client:
-            client.delete(client.get("secrets", "regcred"), timeout_s=20)
+            client.delete(client.get("secrets", "regcred"), timeout_s=60)
         with contextlib.suppress(docker.errors.ImageNotFound):
             self.cluster.docker.remove_image(self.image)
 
@@ -95,14 +95,13 @@ def everything(cluster: Cluster) -> bytes:
     store = cluster.etcd.store()
     told = b"\n".join(kv.key.encode() + b" " + kv.value for kv in store.list("/").kvs)
     store.close()
-    files = [path.read_bytes() for path in sorted(cluster.etcd.folder.rglob("*")) if path.is_file()]
-    return b"\n".join([told, *files])
+    return b"\n".join([told, cluster.etcd.files()])
 
 
 def test_a_private_image_is_pulled_with_the_secret_and_nothing_tells_the_password(private: Private) -> None:
     cluster = private.cluster
     cluster.apply(puller("app", private.image, "regcred"))
-    waits = cluster.wait_reason("app", "SecretMissing", 30)
+    waits = cluster.wait_reason("app", "SecretMissing")
     assert waits.state == "Pending"
     assert "secret regcred does not exist in namespace default" in waits.message
     assert "berth create secret docker-registry regcred" in waits.message
@@ -153,7 +152,7 @@ def test_wrong_credentials_are_told_in_the_registrys_words_and_better_ones_tried
     cluster = private.cluster
     private.put_secret(SECOND)  # which the registry does not take yet
     cluster.apply(puller("refused", private.image, "regcred"))
-    failed = cluster.wait_reason("refused", "ImagePullBackOff", 30)
+    failed = cluster.wait_reason("refused", "ImagePullBackOff")
     assert "unauthorized" in failed.message or "no basic auth" in failed.message
     assert SECOND not in failed.message
     uid = private.binding("refused").binding_uid
@@ -174,7 +173,7 @@ def test_a_rotated_secret_reaches_the_node_while_the_task_runs_on(private: Priva
     private.registry.set_password(SECOND)
     try:
         assert private.put_secret(SECOND) == "configured"
-        eventually(lambda: private.binding("rotated").sealed != before.sealed, 30)
+        eventually(lambda: private.binding("rotated").sealed != before.sealed)
         after = private.binding("rotated")
         assert (after.binding_uid, after.epoch) == (before.binding_uid, before.epoch)
         assert cluster.sign_of_life("rotated") == life
@@ -191,7 +190,7 @@ def test_credentials_go_to_no_other_registry(private: Private) -> None:
     elsewhere = private.registry.host.replace("127.0.0.1", "127.0.0.2")
     private.put_secret(FIRST, server=elsewhere)
     cluster.apply(puller("stranger", private.image, "regcred"))
-    failed = cluster.wait_reason("stranger", "ImagePullBackOff", 30)
+    failed = cluster.wait_reason("stranger", "ImagePullBackOff")
     assert f"its imagePullSecrets are for other registries: {elsewhere}" in failed.message
     private.remove("stranger")
 
@@ -209,7 +208,7 @@ def test_an_agent_that_lost_its_key_gets_the_secret_sealed_anew(private: Private
     assert key_file.stat().st_mode & 0o777 == 0o600
     key_file.unlink()
     private.agent.start()
-    eventually(lambda: private.binding("kept").sealed["regcred"].to != before.to, 40)
+    eventually(lambda: private.binding("kept").sealed["regcred"].to != before.to)
     assert cluster.node_report(node).public_key != old_key
     assert cluster.sign_of_life("kept") == life
     cluster.wait_ready()

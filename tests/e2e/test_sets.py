@@ -11,11 +11,12 @@ from tests.support.wait import eventually
 pytestmark = [pytest.mark.etcd, pytest.mark.docker]
 
 SET = ("-R", "--set", "shop", "--prune", "--yes", "--wait")
+LONG = {"initial": "60s"}  # what has failed stays so for as long as the test looks
 BROKEN = "echo looking for the database; echo no database here; exit 3"
 
 
 def deployment(name: str, script: str) -> Json:
-    spec = shell_task(name, script, grace="0s")["spec"]
+    spec = shell_task(name, script, grace="0s", restartBackoff=LONG)["spec"]
     template = {"metadata": {"labels": {"app": name}}, "spec": spec}
     return {
         "apiVersion": "berth/v1",
@@ -58,9 +59,12 @@ def test_folder_is_applied_changed_mended_and_pruned_as_a_set(cluster: Cluster, 
     running = cluster.sign_of_life("set-not")
 
     fill(tmp_path, config=config, web=deployment("set-web", BROKEN))
-    failed = cluster.berth("apply", "-f", str(tmp_path), *SET, "--timeout", "8s")
+    broken = cluster.berth("apply", "-f", str(tmp_path), "-R", "--set", "shop")
+    assert broken.out.splitlines() == ["configmap/set-config unchanged", "deployment/set-web configured"]
+    eventually(lambda: cluster.status("set-web-2-0").containers[0].exit_code == 3)  # however long that takes
+    failed = cluster.berth("apply", "-f", str(tmp_path), *SET, "--timeout", "4s")
     assert failed.code == 1
-    assert failed.out.splitlines() == ["configmap/set-config unchanged", "deployment/set-web configured"]
+    assert failed.out.splitlines() == ["configmap/set-config unchanged", "deployment/set-web unchanged"]
     assert "timed out after" in failed.err
     assert "  task/set-web-2-0: " in failed.err
     assert "  looking for the database\n  no database here\n" in failed.err
@@ -71,7 +75,7 @@ def test_folder_is_applied_changed_mended_and_pruned_as_a_set(cluster: Cluster, 
     mended = cluster.berth("apply", "-f", str(tmp_path), *SET)
     assert mended.code == 0, mended.err
     assert mended.out.splitlines()[1:] == ["deployment/set-web configured", "task/set-side pruned"]
-    assert cluster.containers("set-side") == []
+    eventually(lambda: cluster.containers("set-side") == [])
 
     fill(tmp_path)
     refused = cluster.berth("apply", "-f", str(tmp_path), *SET)
@@ -79,7 +83,7 @@ def test_folder_is_applied_changed_mended_and_pruned_as_a_set(cluster: Cluster, 
     gone = cluster.berth("apply", "-f", str(tmp_path), *SET, "--allow-empty")
     assert gone.out.splitlines() == ["deployment/set-web pruned", "configmap/set-config pruned"], gone.err
     eventually(
-        lambda: not [key for key in cluster.list_keys() if "/set-web" in key and "-events/" not in key], 20.0
+        lambda: not [key for key in cluster.list_keys() if "/set-web" in key and "-events/" not in key]
     )
     applied = cluster.list_keys(cluster.keys.family_range(Family.APPLIED))
     assert [key for key in applied if "/set-" in key] == ["/berth/applied/default/tasks/set-not/berth"]

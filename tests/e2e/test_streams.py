@@ -25,7 +25,7 @@ from tests.support.cluster import BERTH, ROOT, Cluster, shell_task, sleeper, web
 from tests.support.etcd import Tls
 from tests.support.fixtures import require_etcd
 from tests.support.terminal import Terminal, in_terminal
-from tests.support.wait import eventually
+from tests.support.wait import PATIENCE_S, eventually
 
 pytestmark = [pytest.mark.etcd, pytest.mark.docker]
 
@@ -69,7 +69,7 @@ def pipe(cluster: Cluster, *arguments: str, stdin: bytes = b"") -> tuple[int, by
         capture_output=True,
         env=environment(cluster),
         cwd=ROOT,
-        timeout=60,
+        timeout=2 * PATIENCE_S,
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
@@ -170,7 +170,7 @@ def test_interrupted_exec_ends_with_130(box: Cluster) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == b"begin\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(40) == 130
+        assert process.wait(PATIENCE_S) == 130
         assert process.stderr is not None
         assert process.stderr.read() == b""
 
@@ -188,6 +188,14 @@ def test_bad_targets_of_exec_are_told(box: Cluster, client: Client) -> None:
         with pytest.raises(error, match=re.escape(told)):
             client.exec(task, "default", (word,), container)
     box.delete("over")
+
+
+def test_files_are_copied_out_of_a_task_that_has_ended(box: Cluster, client: Client, tmp_path: Path) -> None:
+    box.apply(shell_task("made", "echo result > /tmp/made", restartPolicy="Never"))
+    box.wait_state("made", "Succeeded")
+    client.download("made", "default", "/tmp/made", tmp_path)
+    assert (tmp_path / "made").read_text() == "result\n"
+    box.delete("made")
 
 
 def test_wrong_token_is_refused_and_told(client: Client) -> None:
@@ -326,14 +334,14 @@ def test_port_carries_many_connections_and_survives_one_that_fails(box: Cluster)
     with forwarding(box, "page", ":http", ":9") as (process, (port, dead)):
 
         def fetch(_: int) -> bytes:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=40) as reply:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE_S) as reply:
                 body: bytes = reply.read()
                 return body
 
         with ThreadPoolExecutor(8) as pool:
             assert all(b"Berth" in body for body in pool.map(fetch, range(16)))
         with pytest.raises(OSError):
-            urllib.request.urlopen(f"http://127.0.0.1:{dead}/", timeout=40)
+            urllib.request.urlopen(f"http://127.0.0.1:{dead}/", timeout=PATIENCE_S)
         assert process.stderr is not None
         assert b"nothing takes connections at port 9" in process.stderr.readline()
         assert b"Berth" in fetch(0)
@@ -368,7 +376,7 @@ def test_half_closed_connection_still_gets_its_answer(box: Cluster, client: Clie
                 except OSError as error:
                     raise AssertionError(str(error)) from error
 
-        assert eventually(ask, 60).startswith(b"d408ed46ebcc326f9e7c6bb9c77af1cd")
+        assert eventually(ask).startswith(b"d408ed46ebcc326f9e7c6bb9c77af1cd")
     box.delete("summer")
 
 
@@ -377,7 +385,7 @@ def test_forwarding_ends_with_the_task(box: Cluster) -> None:
     box.wait_running("brief")
     with forwarding(box, "brief", ":8080") as (process, _):
         box.delete("brief")
-        assert process.wait(40) == 1
+        assert process.wait(PATIENCE_S) == 1
         assert process.stderr is not None
         assert b'task "brief" is gone, so forwarding ends' in process.stderr.read()
 
@@ -419,7 +427,7 @@ def test_all_streams_go_through_tls(guarded: Cluster, tmp_path: Path) -> None:
     assert b"".join(client.logs("box", "default", LogOptions())) == b""
     with (
         forwarding(guarded, "page", ":8080") as (_, (port,)),
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=40) as reply,
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE_S) as reply,
     ):
         assert b"Berth" in reply.read()
 
@@ -432,9 +440,9 @@ def test_agent_takes_nobody_without_a_certificate_of_its_ca(guarded: Cluster, tm
     for load in (lambda: None, lambda: context.load_cert_chain(cert, key)):
         load()
         with pytest.raises(OSError):
-            urllib.request.urlopen(f"{address}/healthz", timeout=20, context=context).read()
+            urllib.request.urlopen(f"{address}/healthz", timeout=PATIENCE_S, context=context).read()
     context.load_cert_chain(guarded.environment["BERTH_CERT"], guarded.environment["BERTH_KEY"])
-    with urllib.request.urlopen(f"{address}/healthz", timeout=20, context=context) as reply:
+    with urllib.request.urlopen(f"{address}/healthz", timeout=PATIENCE_S, context=context) as reply:
         assert reply.read() == b"ok\n"
 
 

@@ -32,7 +32,7 @@ def test_tasks_and_nodes_show_what_they_use_and_a_busy_one_stands_out(cluster: C
         assert list(cells).index("busy") < list(cells).index("idle")
         return cells["busy"]
 
-    busy = eventually(busy_is_seen, 30)
+    busy = eventually(busy_is_seen)
     assert re.fullmatch(r"\d+Mi", busy[2])
     node = cluster.nodes[0]
 
@@ -44,7 +44,7 @@ def test_tasks_and_nodes_show_what_they_use_and_a_busy_one_stands_out(cluster: C
         assert re.fullmatch(r"\d+%", cells[4]), answer.out
         return millis(cells[1]) > 100
 
-    eventually(node_is_busy, 20)
+    eventually(node_is_busy)
     by_container = cluster.berth("top", "tasks", "busy", "--containers", "-A")
     assert by_container.out.split()[:5] == ["NAMESPACE", "TASK", "NAME", "CPU(cores)", "MEMORY(bytes)"]
     assert by_container.out.splitlines()[1].split()[:3] == ["default", "busy", "main"]
@@ -52,9 +52,9 @@ def test_tasks_and_nodes_show_what_they_use_and_a_busy_one_stands_out(cluster: C
 
 
 def test_asking_writes_nothing_to_the_store(cluster: Cluster) -> None:
-    quiet = eventually(lambda: _unchanged_while(cluster, lambda: None), 20)
+    quiet = eventually(lambda: _unchanged_while(cluster, lambda: None))
     assert quiet
-    assert eventually(lambda: _unchanged_while(cluster, lambda: cluster.berth("top", "nodes")), 20)
+    assert eventually(lambda: _unchanged_while(cluster, lambda: cluster.berth("top", "nodes")))
 
 
 def _unchanged_while(cluster: Cluster, work: object) -> bool:

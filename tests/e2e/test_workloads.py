@@ -30,7 +30,7 @@ def listed(cluster: Cluster, owner: str) -> list[str]:
 
 def test_deployment_keeps_three_running_and_takes_them_with_it(cluster: Cluster) -> None:
     cluster.apply(deployment("trio", 3))
-    eventually(lambda: len(listed(cluster, "trio")) == 3, timeout_s=60)
+    eventually(lambda: len(listed(cluster, "trio")) == 3)
     victim = listed(cluster, "trio")[0]
     cluster.berth("delete", "task", victim)
 
@@ -38,7 +38,7 @@ def test_deployment_keeps_three_running_and_takes_them_with_it(cluster: Cluster)
         names = listed(cluster, "trio")
         return len(names) == 3 and victim not in names
 
-    eventually(is_replaced, timeout_s=60)
+    eventually(is_replaced)
     cluster.berth("delete", "deployment", "trio")
-    eventually(lambda: not cluster.containers("trio", running_only=True), timeout_s=60)
+    eventually(lambda: not cluster.containers_of("trio"))
     eventually(lambda: not [key for key in cluster.list_keys() if "/trio" in key and "-events" not in key])

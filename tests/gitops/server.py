@@ -2,13 +2,15 @@
 
 import base64
 import os
+import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 
 class SmartHandler(BaseHTTPRequestHandler):
@@ -78,11 +80,31 @@ class DumbHandler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def smart(root: Path, login: tuple[str, str] | None = None, seen: list[str] | None = None) -> Iterator[str]:
+def smart(
+    root: Path,
+    login: tuple[str, str] | None = None,
+    seen: list[str] | None = None,
+    *,
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[str]:
     """Serve the repositories below `root`; give the url of it. seen: gets the path of each request."""
     handler = partial(SmartHandler, root=root, login=login, seen=[] if seen is None else seen)
-    with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as url:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler) if tls is None else TlsServer(handler, tls)
+    with serving(server, "http" if tls is None else "https") as url:
         yield url
+
+
+class TlsServer(ThreadingHTTPServer):
+    """Each handshake is its handler's, so that a caller who goes away in it keeps nobody waiting."""
+
+    def __init__(self, handler: Callable[..., BaseHTTPRequestHandler], tls: ssl.SSLContext) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self._tls = tls
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        with suppress(ssl.SSLError, ConnectionError), self._tls.wrap_socket(request, server_side=True) as tls:
+            super().finish_request(tls, client_address)
+            tls.unwrap()  # says that this is the end, without which git takes it for cut off
 
 
 @contextmanager
@@ -94,11 +116,11 @@ def dumb(root: Path) -> Iterator[str]:
 
 
 @contextmanager
-def serving(server: ThreadingHTTPServer) -> Iterator[str]:
+def serving(server: ThreadingHTTPServer, scheme: str = "http") -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"{scheme}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         thread.join()

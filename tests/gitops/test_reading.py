@@ -18,6 +18,10 @@ from tests.gitops.repositories import Reader, Repository
 from tests.gitops.server import dumb, serving, smart
 
 MAIN = Wanted("refs/heads/main")
+SSH = {
+    "ssh-privatekey": b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
+    "known_hosts": b"h",
+}
 
 
 @pytest.fixture
@@ -316,10 +320,10 @@ def test_a_token_is_a_password(tmp_path: Path) -> None:
 def test_ssh_knows_the_host_or_refuses(tmp_path: Path) -> None:
     with (
         pytest.raises(BadCredentials, match="has no known_hosts"),
-        access("git@host:x.git", {"ssh-privatekey": b"k"}, tmp_path),
+        access("git@host:x.git", {"ssh-privatekey": SSH["ssh-privatekey"]}, tmp_path),
     ):
         pass
-    with access("ssh://git@host/x.git", {"ssh-privatekey": b"k", "known_hosts": b"h"}, tmp_path) as reached:
+    with access("ssh://git@host/x.git", SSH, tmp_path) as reached:
         script = Path(reached.variables["GIT_SSH"]).read_text()
         assert "StrictHostKeyChecking=yes" in script
         assert "BatchMode=yes" in script
@@ -338,7 +342,7 @@ def test_ssh_gets_the_key_and_the_known_hosts(
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     id_ = repository.commit({"x.yaml": "1"})
     url = form.format(path=repository.bare)
-    with access(url, {"ssh-privatekey": b"k", "known_hosts": b"h"}, reader.home) as reached:
+    with access(url, SSH, reader.home) as reached:
         assert reader.mirror.fetch(reached, MAIN, reader.mirror.tip(reached, MAIN)) == id_
     called = (tmp_path / "called").read_text()
     assert "StrictHostKeyChecking=yes" in called

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gitops import applying
 from schemas.keys import cluster_ref
 from schemas.meta import find_condition
 from sealing.keys import new_key_pair
@@ -169,6 +170,27 @@ def test_two_sources_that_keep_one_object_are_refused_and_both_named(
     assert world.status("one").failure is None
     world.advance(61)
     assert world.spec_of("configmaps", "a")["data"] == {"x": "1"}
+
+
+def test_what_another_repository_has_no_more_is_taken_over_even_if_its_status_can_not_name_it(
+    world: Sync, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applying, "MAX_ORPHANS", 1)
+    both = {"one/b.yaml": config("b"), "one/c.yaml": config("c")}
+    repository.commit({"one/a.yaml": config("a"), "two/z.yaml": config("z"), **both})
+    world.source("one", repository, path="one")
+    world.settle()
+    repository.commit(dict.fromkeys(both))
+    world.advance(61)
+    assert (world.status("one").orphaned_count, len(world.status("one").orphaned)) == (2, 1)
+    repository.commit({f"two/{name}.yaml": config(name, a="2") for name in "bc"})
+    world.source("two", repository, path="two")
+    world.settle()
+    assert world.status("two").failure is None
+    assert [world.spec_of("configmaps", name)["data"] for name in "bc"] == [{"a": "2"}, {"a": "2"}]
+    repository.commit({"two/a.yaml": config("a", x="2")})
+    world.advance(61)
+    assert "configmap/a is kept by gitsource/one already" in world.failure("two")
 
 
 def test_a_source_and_a_set_do_not_keep_one_object(world: Sync, repository: Repository) -> None:

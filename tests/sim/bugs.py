@@ -23,7 +23,8 @@ from controller.scheduler import schedule
 from controller.scheduler.fairness import Account
 from controller.scheduler.preempt import Preemptor
 from controller.sealing import Sealer
-from controller.view import View
+from controller.sites import Sites
+from controller.slots import SlotReader
 from schemas.binding import Desired
 from schemas.state import ContainerState, TaskState
 from sim.world import Plan
@@ -57,18 +58,18 @@ def treat_unreadable_as_absent(patch: pytest.MonkeyPatch) -> None:
 
     The first half alone does next to nothing: every write that builds on it fails its comparison.
     """
-    real, compare = View._read, writes.unchanged
+    real, compare = SlotReader.read, writes.unchanged
     always = Compare("/no/such/key", "version", "=", 0)
     patch.setattr(writes, "unchanged", lambda key, revision: compare(key, revision) if revision else always)
 
-    def read(self: View, *args: Any, **more: Any) -> Any:
+    def read(self: SlotReader, *args: Any, **more: Any) -> Any:
         slot = real(self, *args, **more)
         if isinstance(slot, Unreadable):
             self.unreadable.pop(slot.key)
             return None
         return slot
 
-    patch.setattr(View, "_read", read)
+    patch.setattr(SlotReader, "read", read)
 
 
 def resume_at_the_headers_revision(patch: pytest.MonkeyPatch) -> None:
@@ -86,15 +87,15 @@ def resume_at_the_headers_revision(patch: pytest.MonkeyPatch) -> None:
 
 def free_resources_on_stop(patch: pytest.MonkeyPatch) -> None:
     """A binding that is told to stop counts as ended at once."""
-    real = View._account
+    real = Sites._account
 
-    def account(self: View, site: tuple[str, str]) -> None:
+    def account(self: Sites, site: tuple[str, str]) -> None:
         real(self, site)
         binding = self.binding_at(site)
         if binding is not None and binding.desired is Desired.STOP:
-            self._node(site[0]).usage.set(site[1], None)
+            self._shelves.node(site[0]).usage.set(site[1], None)
 
-    patch.setattr(View, "_account", account)
+    patch.setattr(Sites, "_account", account)
 
 
 def forget_nothing_after_a_conflict(patch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from store.api import Store, Watch, WatchEvent
 from store.memory import MemoryStore
-from tests.support.wait import eventually
+from tests.support.wait import PATIENCE_S, eventually
 
 
 class ManualClock:
@@ -63,7 +63,7 @@ class EtcdHarness:
         time.sleep(seconds)
 
 
-def events_of(watch: Watch, count: int, timeout_s: float = 10.0) -> list[WatchEvent]:
+def events_of(watch: Watch, count: int, timeout_s: float = PATIENCE_S) -> list[WatchEvent]:
     """Poll until `count` events have come; return them all."""
     events: list[WatchEvent] = []
 

@@ -37,18 +37,18 @@ from schemas.report import NodeReport
 from schemas.status import NodeStatus, TaskStatus
 from store.api import Put, Store, Txn
 from store.errors import StoreError
+from tests.support.docker import list_containers, remove_containers
 from tests.support.etcd import EtcdServer, Tls
 from tests.support.ports import PORTS_EACH, free_port_block
-from tests.support.wait import eventually
+from tests.support.wait import PATIENCE_S, eventually
 from tools.processes import start_server, stop_server, tail
 
 ROOT = Path(__file__).parents[2]
 BERTH = Path(sys.executable).parent / "berth"
 IMAGE = "berth/demo:latest"
-COMMAND_TIMEOUT_S = 60.0
-DELETED_S = 40.0  # a task of an agent that is about to return
-START_TIMEOUT_S = 30.0  # a cold start of Python on a busy machine; 2 s as a rule
+COMMAND_TIMEOUT_S = 2 * PATIENCE_S  # a command that waits for something, and says so itself
 LEASE_TTL_S = 3  # of controllers and agents: short, as tests wait for it to expire
+STEADY_LEASE_TTL_S = 10  # where no test does, so that a busy machine lets none expire
 LOG_LINES = 40
 M = TypeVar("M", bound=Model)
 R = TypeVar("R")
@@ -67,6 +67,7 @@ class Result:
 
     @property
     def json(self) -> Any:
+        assert self.out.strip(), self
         return json.loads(self.out)
 
     @property
@@ -110,7 +111,7 @@ class Component:
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
-    def ends(self, timeout_s: float = 20.0) -> int:
+    def ends(self, timeout_s: float = PATIENCE_S) -> int:
         """Wait until it ends by itself; return its exit code."""
         assert self.process is not None
         self.process.wait(timeout_s)
@@ -134,7 +135,7 @@ class Component:
 
     def _reap(self) -> int:
         assert self.process is not None
-        code = self.process.wait(20.0)
+        code = self.process.wait(PATIENCE_S)
         self.process = None
         return code
 
@@ -145,10 +146,17 @@ class Cluster:
     living: ClassVar[list["Cluster"]] = []  # those whose logs are shown when a test fails
 
     def __init__(
-        self, folder: Path, docker_host: str, *, tls: Tls | None = None, prefix: str = "/berth"
+        self,
+        folder: Path,
+        docker_host: str,
+        *,
+        tls: Tls | None = None,
+        prefix: str = "/berth",
+        lease_ttl_s: int = LEASE_TTL_S,
     ) -> None:
         self.folder = folder
         self.docker_host = docker_host
+        self.lease_ttl_s = lease_ttl_s
         self.etcd = EtcdServer(folder / "etcd", tls=tls)
         self.keys = Keys(prefix)
         self.components: dict[str, Component] = {}
@@ -176,7 +184,7 @@ class Cluster:
 
     def start_controller(self, name: str = "controller", *options: str, **environment: str) -> Component:
         """Start a controller; options: of the command, environment: variables of its own."""
-        given = ["--identity", name, "--lease-ttl", str(LEASE_TTL_S), *options]
+        given = ["--identity", name, "--lease-ttl", str(self.lease_ttl_s), *options]
         return self._start(name, ["controller", *given], environment)
 
     def start_agent(
@@ -193,7 +201,7 @@ class Cluster:
             "--state-dir": str(self.folder / f"state-{name}"),
             "--address": "127.0.0.1",
             "--port-range": f"{first}-{first + PORTS_EACH - 1}",
-            "--lease-ttl": str(LEASE_TTL_S),
+            "--lease-ttl": str(self.lease_ttl_s),
             "--image-gc-high": "100",  # nothing of a test is removed because the host's disk is full
         }
         given = [part for pair in defaults.items() if pair[0] not in options for part in pair]
@@ -274,7 +282,7 @@ class Cluster:
         """Apply objects, which must work."""
         source = [("test.yaml", manifest(list(objects)).encode())]
         with Client(self.etcd.store()) as client:
-            client.apply(load(source, default_namespace="default"), timeout_s=DELETED_S)
+            client.apply(load(source, default_namespace="default"), timeout_s=PATIENCE_S)
 
     def delete(self, *names: str) -> None:
         """Delete tasks of the default namespace and wait until they are gone, which must work."""
@@ -283,12 +291,12 @@ class Cluster:
             for view in views:
                 client.delete(view, wait=False)
             for view in views:
-                client.wait_deleted(view, timeout_s=DELETED_S)
+                client.wait_deleted(view, timeout_s=PATIENCE_S)
 
     def delete_node(self, name: str) -> None:
         """Delete a node whose agent has ended, and wait until it is gone."""
         with Client(self.etcd.store()) as client:
-            client.delete(client.get("nodes", name), timeout_s=DELETED_S)
+            client.delete(client.get("nodes", name), timeout_s=PATIENCE_S)
         self.nodes.remove(name)
 
     # etcd
@@ -355,9 +363,9 @@ class Cluster:
             return self.node_condition(node).status == "True"
 
         for node in nodes or tuple(self.nodes):
-            eventually(partial(is_ready, node), START_TIMEOUT_S)
+            eventually(partial(is_ready, node))
 
-    def wait_state(self, name: str, state: str, timeout_s: float = 20.0, **more: Any) -> TaskStatus:
+    def wait_state(self, name: str, state: str, timeout_s: float = PATIENCE_S, **more: Any) -> TaskStatus:
         """Wait until a task is in a state, and fields of its status have these values too."""
 
         def there() -> TaskStatus:
@@ -369,10 +377,10 @@ class Cluster:
 
         return eventually(there, timeout_s)
 
-    def wait_running(self, *names: str, timeout_s: float = 20.0) -> list[TaskStatus]:
+    def wait_running(self, *names: str, timeout_s: float = PATIENCE_S) -> list[TaskStatus]:
         return [self.wait_state(name, "Running", timeout_s) for name in names]
 
-    def wait_reason(self, name: str, reason: str, timeout_s: float = 20.0) -> TaskStatus:
+    def wait_reason(self, name: str, reason: str, timeout_s: float = PATIENCE_S) -> TaskStatus:
         """Wait until the status of a task gives this reason."""
 
         def told() -> TaskStatus:
@@ -389,12 +397,17 @@ class Cluster:
         found = []
         for each in [node] if node else self.nodes:
             labels = [f"berth.node={each}", *([f"berth.name={name}"] if name else [])]
-            found += self.docker.containers(all=not running_only, filters={"label": labels})
+            found += list_containers(self.docker, all=not running_only, filters={"label": labels})
         inspected = []
         for each in found:
             with suppress(docker.errors.NotFound):
                 inspected.append(self.docker.inspect_container(each["Id"]))
         return sorted(inspected, key=lambda each: each["Created"])
+
+    def containers_of(self, owner: str) -> list[str]:
+        """Return the tasks of an owner that have a container, dead ones too."""
+        names = [each["Config"]["Labels"]["berth.name"] for each in self.containers()]
+        return [name for name in names if name.startswith(f"{owner}-")]
 
     def container(self, name: str) -> Json:
         """Return the one running container of a task."""
@@ -408,9 +421,8 @@ class Cluster:
         return container["Id"], container["State"]["StartedAt"]
 
     def remove_containers(self, node: str = "") -> None:
-        for each in self.containers(node=node):
-            with suppress(docker.errors.NotFound):
-                self.docker.remove_container(each["Id"], force=True, v=True)
+        for each in [node] if node else self.nodes:
+            remove_containers(self.docker, each)
 
 
 # Manifests

@@ -6,8 +6,11 @@
 
 import os
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
+import docker
 import pytest
 
 from tools.docker_http import berth_containers, container_labels
@@ -59,6 +62,32 @@ def left_behind(host: str, before: set[str]) -> str:
     left = berth_containers(host) - before
     labels = container_labels(host) if left else {}
     return "; ".join(f"{each[:12]} {labels.get(each)}" for each in left)
+
+
+def list_containers(client: docker.APIClient, **query: Any) -> list[Any]:
+    """Return what `client.containers(**query)` does; it is asked again when a container vanished meanwhile.
+
+    Docker 20.10 answers 404 then, whosever container it was.
+    """
+    while True:
+        try:
+            return list(client.containers(**query))
+        except docker.errors.NotFound:
+            continue
+
+
+def remove_containers(client: docker.APIClient, node: str) -> None:
+    """Remove the containers of a node whose agent has ended; what it had under way may still come or go."""
+    while found := list_containers(client, all=True, filters={"label": f"berth.node={node}"}):
+        for each in found:
+            try:
+                client.remove_container(each["Id"], force=True, v=True)
+            except docker.errors.APIError as error:
+                if error.status_code not in (
+                    HTTPStatus.NOT_FOUND,
+                    HTTPStatus.CONFLICT,
+                ):  # its removal has begun
+                    raise
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,9 +25,13 @@ from store.etcd import EtcdOptions, EtcdStore
 from tests.support.ports import free_port
 from tests.support.wait import eventually
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 HEARTBEAT_MS = 20
 ELECTION_MS = 200
+CLUSTER_MS = (
+    100,
+    1000,
+)  # heartbeat and election of several members, which a busy machine must not keep electing
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ class EtcdServer:
         self._client_port, self._peer_port = free_port(), free_port()
         self._cluster = f"test={self._peer_url}"
         self._name = "test"
+        self._ticks_ms = (HEARTBEAT_MS, ELECTION_MS)
         self._process: subprocess.Popen[bytes] | None = None
         self._stores: list[EtcdStore] = []
 
@@ -143,6 +148,7 @@ class EtcdServer:
         members = tuple(cls(folder / str(number)) for number in range(size))
         for number, member in enumerate(members):
             member._name = f"m{number}"
+            member._ticks_ms = CLUSTER_MS
         for member in members:
             member._cluster = ",".join(f"{each._name}={each._peer_url}" for each in members)
         try:
@@ -220,6 +226,14 @@ class EtcdServer:
         )
         self.start()
 
+    def files(self) -> bytes:
+        """Return all that its files hold; some come and go meanwhile."""
+        found = []
+        for path in sorted(self.folder.rglob("*")):
+            with suppress(FileNotFoundError, IsADirectoryError):
+                found.append(path.read_bytes())
+        return b"\n".join(found)
+
     def ctl(self, *args: str, user: str = "") -> str:
         """Run etcdctl and return what it prints."""
         command = ["etcdctl", f"--endpoints={self._client_url}", *((f"--user={user}",) if user else ())]
@@ -264,12 +278,13 @@ class EtcdServer:
         return f"http://127.0.0.1:{self._peer_port}"
 
     def _command(self) -> list[str]:
+        heartbeat_ms, election_ms = self._ticks_ms
         command = [
             "etcd", f"--name={self._name}", f"--data-dir={self.folder / 'data'}",
             f"--listen-client-urls={self._client_url}", f"--advertise-client-urls={self._client_url}",
             f"--listen-peer-urls={self._peer_url}", f"--initial-advertise-peer-urls={self._peer_url}",
             f"--initial-cluster={self._cluster}", "--logger=zap", "--log-level=warn", "--bcrypt-cost=4",
-            f"--heartbeat-interval={HEARTBEAT_MS}", f"--election-timeout={ELECTION_MS}", *self._flags,
+            f"--heartbeat-interval={heartbeat_ms}", f"--election-timeout={election_ms}", *self._flags,
         ]  # fmt: skip
         if self.tls:
             folder = self.tls.folder

@@ -6,17 +6,18 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import docker
 
 from tests.support.cluster import BERTH, Json, manifest
+from tests.support.docker import list_containers, remove_containers
 from tests.support.ports import SLOT, free_port_block
 
 START_S = 120.0  # a cold start of four processes on a busy machine
-COMMAND_S = 90.0  # any other command, such as a stop of all of them
+COMMAND_S = 120.0  # any other command, such as a stop of all of them
 
 
 class Machine:
@@ -40,9 +41,7 @@ class Machine:
     def __exit__(self, *error: object) -> None:
         self.berth("down")
         for name in (self.node, f"{self.node}-1", f"{self.node}-2"):
-            for each in self.containers(name):
-                with suppress(docker.errors.NotFound):
-                    self.docker.remove_container(each["Id"], force=True, v=True)
+            remove_containers(self.docker, name)
         self.docker.close()
 
     def berth(
@@ -90,7 +89,7 @@ class Machine:
 
     def containers(self, node: str = "") -> list[Json]:
         """Return the containers of a node that run."""
-        return list(self.docker.containers(filters={"label": f"berth.node={node or self.node}"}))
+        return list_containers(self.docker, filters={"label": f"berth.node={node or self.node}"})
 
     def json(self, *arguments: str) -> Any:
         """Return what a command prints as JSON; it must work."""

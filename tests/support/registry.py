@@ -53,7 +53,7 @@ class Registry:
         assert program is not None
         command = [str(program), "serve", str(config)]
         self._process = start_server(command, self._folder, log=self._folder / "log")
-        eventually(self._answers, 20)
+        eventually(self._answers)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -31,7 +31,7 @@ def needs_means() -> None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(str(reason))
 
 
-def eventually(holds: Callable[[], bool], *, within_s: float = 20.0) -> None:
+def eventually(holds: Callable[[], bool], *, within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < deadline, "still not so"
@@ -48,11 +48,15 @@ def run_container(host: str, *command: str) -> str:
 
 
 def firewall() -> str:
-    """The rules of the firewall without counters; empty where the program is missing."""
+    """The rules of the firewall without counters; empty where the program is missing.
+
+    Those of single containers are left out: another engine on this machine makes them at any time.
+    """
     if shutil.which("iptables-save") is None:
         return ""
     saved = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
-    return "\n".join(line for line in saved.splitlines() if line.startswith("-A"))
+    rules = (line for line in saved.splitlines() if line.startswith("-A"))
+    return "\n".join(rule for rule in rules if "/32" not in rule and "--dport" not in rule)
 
 
 def assert_nothing_left(paths: EnginePaths) -> None:

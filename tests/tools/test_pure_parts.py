@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.agent.engine import engine, reply
 from tools.bridge import bridge_name, free_subnet, parse_routes
 from tools.constraints import malformed_lines, pinned_versions, unpinned
 from tools.demo import NODE, containers_of_demo, is_ready, task_address
+from tools.docker_http import container_labels
 from tools.errors import StartError
 from tools.leftovers import suspicious
 from tools.private import etcd_command, free_ports
@@ -93,3 +95,11 @@ def test_only_files_of_our_programs_count_as_left() -> None:
 def test_containers_of_other_clusters_are_not_the_demos() -> None:
     labels = {"a": {"berth.node": NODE}, "b": {"berth.node": "real"}, "c": {"node": NODE}, "d": {}}
     assert containers_of_demo(labels) == ["a"]
+
+
+def test_containers_are_listed_again_when_one_vanished_meanwhile(tmp_path: Path) -> None:
+    gone = reply(b'{"message": "No such container: c1"}', "404 Not Found")
+    left = reply(b'[{"Id": "c2", "Labels": {"berth.node": "n1"}}]')
+    with engine(tmp_path / "sock", gone, gone, left) as asked:
+        assert container_labels(f"unix://{tmp_path}/sock") == {"c2": {"berth.node": "n1"}}
+    assert len(asked) == 3

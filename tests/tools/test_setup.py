@@ -56,6 +56,12 @@ def test_etcdctl_is_installed_where_only_the_server_is_there() -> None:
     assert decide(replace(READY, has_git=False)).install == ("git",)
 
 
+def test_a_server_for_ssh_is_for_ci_alone() -> None:
+    lacking = replace(READY, has_sshd=False)
+    assert decide(lacking) == Needs()
+    assert decide(replace(lacking, is_ci=True)).install == ("openssh-server",)
+
+
 def test_user_without_root_is_told_the_command() -> None:
     needs = decide(replace(READY, has_etcd=False, is_root=False, has_sudo=False))
     assert needs.by_hand == ("as root: apt-get update && apt-get install etcd-server",)

@@ -181,6 +181,32 @@ def test_preemption_comes_to_an_end(
 
 
 @settings(max_examples=300, deadline=None)
+@example(
+    [(8, 6)],
+    [2, 0, 4],
+    [[(3, 0, "a", 0), (2, 0, "b", 3), (3, 0, "c", 0)], [(2, 0, "c", 0), (2, 0, "c", 3)]],
+)
+@given(sizes, guarantees, st.lists(st.lists(tasks, max_size=6), min_size=2, max_size=2))
+def test_who_was_found_is_found_again_when_the_promise_is_seen_so_that_they_are_told(
+    sizes: list[tuple[int, int]], guaranteed: list[int], batches: list[list[Task]]
+) -> None:
+    """Else promises are made and withdrawn by turns, and nobody ever goes."""
+    cluster = drawn(sizes, guaranteed)
+    come(cluster, batches[0], 0)
+    cluster.settle(4 * len(batches[0]) + 4)
+    come(cluster, batches[1], len(batches[0]))
+    while (found := schedule(cluster.snapshot(), POLICY, cluster.now, 0)).placed:
+        for each in found.placed:
+            cluster.where[each.task.uid], cluster.started[each.task.uid] = each.node, cluster.now
+    promised = {each.task.uid: each.nominated for each in found.unschedulable if each.nominated}
+    event(f"promises: {len(promised)}")
+    cluster.nominated = dict(promised)
+    again = schedule(cluster.snapshot(), POLICY, cluster.now, 0)
+    assert again.victims == found.victims
+    assert {each.task.uid: each.nominated for each in again.unschedulable if each.nominated} == promised
+
+
+@settings(max_examples=300, deadline=None)
 @given(sizes, guarantees, st.lists(tasks, max_size=8), tasks)
 def test_victims_are_due_and_none_of_them_is_spare(
     sizes: list[tuple[int, int]], guaranteed: list[int], there: list[Task], last: Task

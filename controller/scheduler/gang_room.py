@@ -1,0 +1,148 @@
+"""Room for a gang: where enough of its members fit together, and when, as what runs there ends.
+
+Members that ask for the same are counted by row, so that their answer is exact: the earliest time at which all of them
+fit somewhere. So while nobody takes what is kept for them it only comes nearer. Members that differ are looked at one
+shape after the other, the largest first, each where it fits first beside those before it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.scheduler.backfill import first_fits
+from controller.scheduler.columns import Bools, Floats, Ints
+from controller.scheduler.crowd import NEVER, Ends
+from controller.scheduler.fairness import Amounts, Requests, dominant
+from controller.scheduler.filters import allowed
+from controller.scheduler.fleet import Fleet
+from controller.scheduler.shape import NODE, Shape, TaskTerm
+from controller.scheduler.snapshot import TaskView
+from controller.scheduler.work import Work
+
+NO_ENDS = Ends(np.zeros(0, np.int32), np.zeros(0), {})
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where members of a gang fit together from `at` on. members: row -> who goes there."""
+
+    members: Mapping[int, tuple[TaskView, ...]]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where room is looked for. free: int64[resource, row], what is free before anything ends.
+
+    ends: of what is not free. open_to: which rows nothing but room keeps a shape away from.
+    """
+
+    fleet: Fleet
+    free: Ints
+    ends: Ends
+    now: float
+    open_to: Callable[[Shape], Bools]
+
+
+def smallest(members: Sequence[TaskView], count: int, capacity: Amounts) -> tuple[TaskView, ...]:
+    """Return those members that ask for the least, of equal ones the first; the largest of them first."""
+    if len({task.shape.requests for task in members}) == 1:
+        return tuple(members[:count])
+    by_size = sorted(members, key=lambda task: dominant(dict(task.shape.requests), capacity)[1])
+    return tuple(reversed(by_size[:count]))
+
+
+def is_countable(members: Iterable[TaskView]) -> bool:
+    """Say whether members can be counted by row: what they ask of each other, they ask on one node."""
+    return all(map(_is_countable, {task.shape for task in members}))
+
+
+def _is_countable(shape: Shape) -> bool:
+    company = shape.company
+    apart = (*company.repels, *(cap.term for cap in company.caps))
+    others = (*company.near, *(each.term for each in company.spreads if each.is_hard))
+    return not any(each.matches(shape.labels) for each in others) and all(
+        each.topology == NODE or not each.matches(shape.labels) for each in apart
+    )
+
+
+def room_for(members: Sequence[TaskView], ground: Ground) -> Room | None:
+    """Return where and when all of these fit together first, on as few nodes as can be; None if that can't be said."""
+    free, at = ground.free, ground.now
+    found: dict[int, list[TaskView]] = {}
+    for tasks in _alike(members):
+        shape = tasks[0].shape
+        filled = _filled(shape, len(tasks), free, ground)
+        if filled is None:
+            return None
+        counts, last = filled
+        at, left = max(at, last), iter(tasks)
+        for row in np.flatnonzero(counts).tolist():
+            found.setdefault(row, []).extend(next(left) for _ in range(int(counts[row])))
+        free = _after(shape.requests, counts, free, ground.fleet)
+    return Room({row: tuple(tasks) for row, tasks in found.items()}, at)
+
+
+def ever_fit(members: Sequence[TaskView], work: Work, now: float) -> bool:
+    """Say whether all of these fit together if nothing else runs; of who can't be counted nobody knows better."""
+    fleet = work.fleet
+    empty = Ground(fleet, work.allocatable, NO_ENDS, now, lambda shape: allowed(shape.place, fleet))
+    return not is_countable(members) or room_for(members, empty) is not None
+
+
+def _alike(members: Sequence[TaskView]) -> Iterable[list[TaskView]]:
+    by_shape: dict[Shape, list[TaskView]] = {}
+    for task in members:
+        by_shape.setdefault(task.shape, []).append(task)
+    return by_shape.values()
+
+
+def _after(requests: Requests, counts: Ints, free: Ints, fleet: Fleet) -> Ints:
+    left = free.copy()
+    for name, amount in requests:
+        index = fleet.resources.get(name)
+        if index is not None:
+            left[index] -= counts * amount
+    return left
+
+
+def _filled(shape: Shape, count: int, free: Ints, ground: Ground) -> tuple[Ints, float] | None:
+    """Return how many of a shape go to each row, and when all of them fit first; None if they never do."""
+    levels: list[Floats] = []  # by row, when one more fits there
+    is_open, last = ground.open_to(shape), NEVER
+    for each in range(1, min(count, _most_on_a_node(shape)) + 1):
+        asked = tuple((name, each * amount) for name, amount in shape.requests)
+        level = np.where(is_open, first_fits(asked, free, ground.fleet, ground.ends, ground.now), NEVER)
+        if level.min(initial=NEVER) > last or level.min(initial=NEVER) == NEVER:
+            break
+        levels.append(level)
+        last = _nth(levels, count)
+    if last == NEVER:
+        return None
+    rooms = np.zeros(ground.fleet.size, np.int64)
+    for level in levels:
+        rooms += level <= last
+    order = np.argsort(-rooms, kind="stable")
+    filled = np.minimum(np.cumsum(rooms[order]), count)
+    counts = np.zeros(ground.fleet.size, np.int64)
+    counts[order] = np.diff(filled, prepend=0)
+    return counts, last
+
+
+def _nth(levels: list[Floats], count: int) -> float:
+    """Return the time at which `count` fit, those of all rows together."""
+    times = np.concatenate(levels)
+    return float(np.partition(times, count - 1)[count - 1]) if times.size >= count else NEVER
+
+
+def _most_on_a_node(shape: Shape) -> int:
+    """Return how many of a shape one node takes at most, whatever its room."""
+    most = [1 for port in shape.ports if port.host_port is not None]
+    most += [1 for term in shape.company.repels if _is_own(shape, term)]
+    most += [cap.most for cap in shape.company.caps if _is_own(shape, cap.term)]
+    return min(most, default=2**31)
+
+
+def _is_own(shape: Shape, term: TaskTerm) -> bool:
+    return term.topology == NODE and term.matches(shape.labels)
