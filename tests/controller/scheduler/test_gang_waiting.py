@@ -130,6 +130,16 @@ def test_gangs_and_tasks_at_the_head_start_by_the_time_that_they_were_promised(
     event(f"passed the head: {min(3, len(passed))}")
 
 
+def test_of_many_that_share_nodes_it_is_counted_at_which_end_the_last_fits() -> None:
+    """One that has ended leaves room for a thousand: so many are not looked at one by one."""
+    cluster = life(*[3000] * 40)
+    run(cluster, *(waiting(f"t{n}", 1000, age=n, estimate=10.0 + n) for n in range(120)))
+    cluster.come(gang("ring", 5001, 1, age=1000))
+    kept = cluster.cycle().reservations
+    assert {at for _, at in kept.values()} == {15.0}
+    assert len(kept) == 5001
+
+
 def test_a_gang_that_needs_more_nodes_than_are_reserved_in_a_cycle_gets_them_and_is_the_last() -> None:
     size = MAX_RESERVATIONS + 5
     cluster = life(*[4] * (size + 1), backfill="conservative")
@@ -202,6 +212,28 @@ def test_who_has_waited_too_long_is_not_passed_below_the_limit_of_its_queue(size
         del cluster.where[f"t{number}"], cluster.tasks[f"t{number}"]
     cluster.cycle()
     assert set(cluster.where) == {each.uid for each in members}
+
+
+# Members beyond those that are needed
+
+
+def test_who_is_not_needed_and_has_no_room_below_the_limit_says_so() -> None:
+    cluster = life(8, limit={"cpu": 4})
+    cluster.come(replace(each, gang=Gang("ring", 2)) for each in gang("ring", 3, 2))
+    (left,) = cluster.cycle().unschedulable
+    assert (left.task.uid, left.rejection.queue) == ("ring-2", Code.QUEUE_LIMIT)
+    assert left.rejection.queue_detail == "cpu would be over it by 2m"
+
+
+def test_who_is_not_needed_comes_along_where_the_needed_fit_only_in_another_order_than_theirs() -> None:
+    """One by one the four small ones would take a node each."""
+    cluster, cpus = life(4, 4, 4, 4), (2, 2, 2, 2, 4, 4)
+    members = [replace(each, gang=Gang("ring", 5)) for each in gang("ring", 6, 2)]
+    cluster.come(
+        replace(each, shape=waiting("x", cpu).shape) for each, cpu in zip(members, cpus, strict=True)
+    )
+    decisions = schedule(cluster.snapshot(), Policy("spread"), 0.0, 0)
+    assert {each.task.uid for each in decisions.placed} == {each.uid for each in members}
 
 
 # Members that differ
