@@ -142,7 +142,8 @@ def _rooms(shape: Shape, count: int, free: Ints, ground: Ground) -> tuple[Ints, 
     rows: Ints = np.concatenate((np.arange(fleet.size), ends.rows))
     at: Floats = np.concatenate((np.full(fleet.size, ground.now), ends.at))
     more: Ints = fits * ground.open_to(shape)[rows]
-    return rows, at, more
+    some = more > 0
+    return rows[some], at[some], more[some]
 
 
 def _most_on_a_node(shape: Shape) -> int:

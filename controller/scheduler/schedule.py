@@ -396,9 +396,13 @@ class _Cycle:
         self.line.accounts[preemption.task.queue].take(preemption.task.shape.requests)
 
     def _gather_below_limit(self, turn: Turn, heads: tuple[TaskView, ...]) -> None:
-        """Who has waited too long is not passed where his queue is at its limit either, if it could ever hold him."""
+        """Where its queue is at its limit, too, nobody passes who has waited too long, or anybody without backfill.
+
+        Who is larger than the limit holds nobody back.
+        """
         empty, asked = Account(turn.account.rule), tuple(amounts_of(heads).items())
-        if is_aged(turn.tasks[0], empty.rule, self._now) and empty.over_limit(asked) is None:
+        waits = empty.rule.backfill == "none" or is_aged(turn.tasks[0], empty.rule, self._now)
+        if waits and empty.over_limit(asked) is None:
             self._hold_back(heads, self.line.rest(turn))
 
     def _reject_over_limit(self, task: TaskView, over: tuple[str, int]) -> None:

@@ -214,6 +214,18 @@ def test_who_has_waited_too_long_is_not_passed_below_the_limit_of_its_queue(size
     assert set(cluster.where) == {each.uid for each in members}
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_without_backfill_nobody_passes_below_the_limit_of_the_queue_either(size: int) -> None:
+    cluster = life(8, backfill="none", limit={"cpu": 4})
+    run(cluster, waiting("there", 2))
+    members = gang("ring", size, 4 // size, age=10)
+    cluster.come(replace(each, gang=each.gang if size > 1 else None) for each in members)
+    cluster.come([waiting("huge", 5, age=9), waiting("small", 1, age=20)])
+    decisions = cluster.cycle()
+    assert set(cluster.where) == {"there"}
+    assert decisions.heads == {each.uid for each in members}
+
+
 # Members beyond those that are needed
 
 
