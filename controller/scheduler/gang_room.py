@@ -34,7 +34,8 @@ class Room:
 class Ground:
     """Where room is looked for. free: int64[resource, row], what is free before anything ends.
 
-    ends: of what is not free. open_to: which rows nothing but room keeps a shape away from.
+    ends: of what is not free. open_to: which rows nothing but room keeps a shape away from. there: how many tasks of
+    a term each row has.
     """
 
     fleet: Fleet
@@ -42,6 +43,7 @@ class Ground:
     ends: Ends
     now: float
     open_to: Callable[[Shape], Bools]
+    there: Callable[[TaskTerm], Ints]
 
 
 def smallest(members: Sequence[TaskView], count: int, capacity: Amounts) -> tuple[TaskView, ...]:
@@ -86,7 +88,10 @@ def room_for(members: Sequence[TaskView], ground: Ground) -> Room | None:
 def ever_fit(members: Sequence[TaskView], work: Work, now: float) -> bool:
     """Say whether all of these fit together if nothing else runs; of who can't be counted nobody knows better."""
     fleet = work.fleet
-    empty = Ground(fleet, work.allocatable, NO_ENDS, now, lambda shape: allowed(shape.place, fleet))
+    nobody = np.zeros(fleet.size, np.int64)
+    empty = Ground(
+        fleet, work.allocatable, NO_ENDS, now, lambda shape: allowed(shape.place, fleet), lambda _: nobody
+    )
     return not is_countable(members) or room_for(members, empty) is not None
 
 
@@ -125,8 +130,9 @@ def _filled(shape: Shape, count: int, free: Ints, ground: Ground) -> tuple[Ints,
 
 def _rooms(shape: Shape, count: int, free: Ints, ground: Ground) -> tuple[Ints, Floats, Ints]:
     """Return where and when how many more of a shape fit: on each row now, and after each of the ends."""
-    fleet, ends, most = ground.fleet, ground.ends, min(count, _most_on_a_node(shape))
-    at_first, after = np.full(fleet.size, most), np.full(ends.rows.size, most)
+    fleet, ends = ground.fleet, ground.ends
+    at_first = np.minimum(count, _most_by_row(shape, ground))
+    after = at_first[ends.rows]
     for name, asked in shape.requests:
         index = fleet.resources.get(name)
         if asked and index is None:
@@ -146,12 +152,15 @@ def _rooms(shape: Shape, count: int, free: Ints, ground: Ground) -> tuple[Ints, 
     return rows[some], at[some], more[some]
 
 
-def _most_on_a_node(shape: Shape) -> int:
-    """Return how many of a shape one node takes at most, whatever its room."""
-    most = [1 for port in shape.ports if port.host_port is not None]
-    most += [1 for term in shape.company.repels if _is_own(shape, term)]
-    most += [cap.most for cap in shape.company.caps if _is_own(shape, cap.term)]
-    return min(most, default=2**31)
+def _most_by_row(shape: Shape, ground: Ground) -> Ints:
+    """Return how many of a shape each node takes at most, whatever its room."""
+    is_alone = any(port.host_port is not None for port in shape.ports)
+    is_alone |= any(_is_own(shape, term) for term in shape.company.repels)
+    most = np.full(ground.fleet.size, 1 if is_alone else 2**31)
+    for cap in shape.company.caps:
+        if _is_own(shape, cap.term):
+            np.minimum(most, cap.most - ground.there(cap.term), out=most)
+    return most
 
 
 def _is_own(shape: Shape, term: TaskTerm) -> bool:

@@ -10,10 +10,13 @@ from controller.scheduler.backfill import MAX_RESERVATIONS
 from controller.scheduler.crowd import NEVER
 from controller.scheduler.explain import why_pending
 from controller.scheduler.fairness import QueueRule
+from controller.scheduler.fleet import Fleet
+from controller.scheduler.node_view import Standing
 from controller.scheduler.reasons import Code
 from controller.scheduler.schedule import Decisions, Policy, schedule
-from controller.scheduler.shape import Company, Expression, Labels, TaskTerm
-from controller.scheduler.snapshot import Gang, TaskView
+from controller.scheduler.shape import Cap, Company, Expression, Labels, TaskTerm
+from controller.scheduler.snapshot import Gang, Snapshot, TaskView
+from schemas.keys import task_ref
 from tests.controller.scheduler.builders import POLICY, Life, gang, node, waiting
 
 KINDS = ("none", "easy", "conservative")
@@ -270,6 +273,36 @@ def test_members_that_are_to_be_apart_are_kept_a_node_each() -> None:
     decisions = cluster.cycle()
     assert {name for name, _ in decisions.reservations.values()} == {"n0", "n1"}
     assert {at for _, at in decisions.reservations.values()} == {20.0}
+
+
+def test_members_of_whom_a_node_takes_only_so_many_count_those_who_are_there() -> None:
+    """Of two of a kind on a node one is there already: it takes one of the gang, not both."""
+    of_kind = TaskTerm("default", (Expression("app", "In", ("ring",)),))
+    shape = replace(
+        waiting("x", 1).shape,
+        labels=Labels("default", (("app", "ring"),)),
+        company=Company(caps=(Cap(of_kind, 2),)),
+    )
+    standing = [
+        Standing("kin", task_ref("default", "kin"), "n0", "default", 0, (("cpu", 1),), labels=shape.labels),
+        *(
+            Standing(
+                f"busy{number}",
+                task_ref("default", f"busy{number}"),
+                f"n{number}",
+                "default",
+                0,
+                (("cpu", cpu),),
+                started_at=0.0,
+                estimate=10.0 * (number + 1),
+            )
+            for number, cpu in enumerate((3, 4))
+        ),
+    ]
+    fleet = Fleet([replace(node(f"n{number}", cpu=4), free={"cpu": 0}) for number in range(2)], standing)
+    members = tuple(replace(each, shape=shape) for each in gang("ring", 2, 1))
+    kept = schedule(Snapshot(fleet, members), POLICY, 0.0, 0).reservations
+    assert kept == {"ring-0": ("n1", 20.0), "ring-1": ("n1", 20.0)}
 
 
 # Those that have waited too long
