@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controller.scheduler.backfill import first_fits
 from controller.scheduler.columns import Bools, Floats, Ints
-from controller.scheduler.crowd import NEVER, Ends
+from controller.scheduler.crowd import Ends
 from controller.scheduler.fairness import Amounts, Requests, dominant
 from controller.scheduler.filters import allowed
 from controller.scheduler.fleet import Fleet
@@ -35,7 +34,8 @@ class Room:
 class Ground:
     """Where room is looked for. free: int64[resource, row], what is free before anything ends.
 
-    ends: of what is not free. open_to: which rows nothing but room keeps a shape away from.
+    ends: of what is not free. open_to: which rows nothing but room keeps a shape away from. there: how many tasks of
+    a term each row has.
     """
 
     fleet: Fleet
@@ -43,6 +43,7 @@ class Ground:
     ends: Ends
     now: float
     open_to: Callable[[Shape], Bools]
+    there: Callable[[TaskTerm], Ints]
 
 
 def smallest(members: Sequence[TaskView], count: int, capacity: Amounts) -> tuple[TaskView, ...]:
@@ -87,7 +88,10 @@ def room_for(members: Sequence[TaskView], ground: Ground) -> Room | None:
 def ever_fit(members: Sequence[TaskView], work: Work, now: float) -> bool:
     """Say whether all of these fit together if nothing else runs; of who can't be counted nobody knows better."""
     fleet = work.fleet
-    empty = Ground(fleet, work.allocatable, NO_ENDS, now, lambda shape: allowed(shape.place, fleet))
+    nobody = np.zeros(fleet.size, np.int64)
+    empty = Ground(
+        fleet, work.allocatable, NO_ENDS, now, lambda shape: allowed(shape.place, fleet), lambda _: nobody
+    )
     return not is_countable(members) or room_for(members, empty) is not None
 
 
@@ -109,39 +113,54 @@ def _after(requests: Requests, counts: Ints, free: Ints, fleet: Fleet) -> Ints:
 
 def _filled(shape: Shape, count: int, free: Ints, ground: Ground) -> tuple[Ints, float] | None:
     """Return how many of a shape go to each row, and when all of them fit first; None if they never do."""
-    levels: list[Floats] = []  # by row, when one more fits there
-    is_open, last = ground.open_to(shape), NEVER
-    for each in range(1, min(count, _most_on_a_node(shape)) + 1):
-        asked = tuple((name, each * amount) for name, amount in shape.requests)
-        level = np.where(is_open, first_fits(asked, free, ground.fleet, ground.ends, ground.now), NEVER)
-        if level.min(initial=NEVER) > last or level.min(initial=NEVER) == NEVER:
-            break
-        levels.append(level)
-        last = _nth(levels, count)
-    if last == NEVER:
+    rows, at, more = _rooms(shape, count, free, ground)
+    order = np.argsort(at, kind="stable")
+    enough = int(np.searchsorted(np.cumsum(more[order]), count))
+    if enough == order.size:
         return None
+    last = float(at[order[enough]])
     rooms = np.zeros(ground.fleet.size, np.int64)
-    for level in levels:
-        rooms += level <= last
-    order = np.argsort(-rooms, kind="stable")
-    filled = np.minimum(np.cumsum(rooms[order]), count)
+    np.add.at(rooms, rows[at <= last], more[at <= last])
+    fullest = np.argsort(-rooms, kind="stable")
+    filled = np.minimum(np.cumsum(rooms[fullest]), count)
     counts = np.zeros(ground.fleet.size, np.int64)
-    counts[order] = np.diff(filled, prepend=0)
+    counts[fullest] = np.diff(filled, prepend=0)
     return counts, last
 
 
-def _nth(levels: list[Floats], count: int) -> float:
-    """Return the time at which `count` fit, those of all rows together."""
-    times = np.concatenate(levels)
-    return float(np.partition(times, count - 1)[count - 1]) if times.size >= count else NEVER
+def _rooms(shape: Shape, count: int, free: Ints, ground: Ground) -> tuple[Ints, Floats, Ints]:
+    """Return where and when how many more of a shape fit: on each row now, and after each of the ends."""
+    fleet, ends = ground.fleet, ground.ends
+    at_first = np.minimum(count, _most_by_row(shape, ground))
+    after = at_first[ends.rows]
+    for name, asked in shape.requests:
+        index = fleet.resources.get(name)
+        if asked and index is None:
+            at_first[:], after[:] = 0, 0
+        elif asked:
+            np.minimum(at_first, free[index] // asked, out=at_first)
+            np.minimum(after, (free[index, ends.rows] + ends.freed.get(name, 0)) // asked, out=after)
+    fits = np.concatenate((at_first, after)).clip(0)  # less than nothing is free where a node shrank
+    is_next = ends.rows[1:] == ends.rows[:-1]  # on the same row as the end before it
+    before = at_first.clip(0)[ends.rows]
+    before[1:][is_next] = fits[fleet.size : -1][is_next]
+    fits[fleet.size :] -= before
+    rows: Ints = np.concatenate((np.arange(fleet.size), ends.rows))
+    at: Floats = np.concatenate((np.full(fleet.size, ground.now), ends.at))
+    more: Ints = fits * ground.open_to(shape)[rows]
+    some = more > 0
+    return rows[some], at[some], more[some]
 
 
-def _most_on_a_node(shape: Shape) -> int:
-    """Return how many of a shape one node takes at most, whatever its room."""
-    most = [1 for port in shape.ports if port.host_port is not None]
-    most += [1 for term in shape.company.repels if _is_own(shape, term)]
-    most += [cap.most for cap in shape.company.caps if _is_own(shape, cap.term)]
-    return min(most, default=2**31)
+def _most_by_row(shape: Shape, ground: Ground) -> Ints:
+    """Return how many of a shape each node takes at most, whatever its room."""
+    is_alone = any(port.host_port is not None for port in shape.ports)
+    is_alone |= any(_is_own(shape, term) for term in shape.company.repels)
+    most = np.full(ground.fleet.size, 1 if is_alone else 2**31)
+    for cap in shape.company.caps:
+        if _is_own(shape, cap.term):
+            np.minimum(most, cap.most - ground.there(cap.term), out=most)
+    return most
 
 
 def _is_own(shape: Shape, term: TaskTerm) -> bool:

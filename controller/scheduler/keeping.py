@@ -16,7 +16,7 @@ from controller.scheduler.backfill import (
     reserve,
 )
 from controller.scheduler.columns import Bools
-from controller.scheduler.crowd import UNKNOWN
+from controller.scheduler.crowd import UNKNOWN, Ends
 from controller.scheduler.fairness import QueueRule, Requests
 from controller.scheduler.gang_room import NO_ENDS, Ground, Room, is_countable, room_for
 from controller.scheduler.order import is_aged
@@ -99,7 +99,7 @@ class Keeping:
             return
         aged = is_aged(first, rule, self.now)
         ends = self.expected.of_all() if aged else self.expected.known()
-        room = room_for(members, Ground(self.work.fleet, self.work.free, ends, self.now, self._open_to))
+        room = room_for(members, self._ground(ends))
         if room is None or (room.at >= UNKNOWN and not aged) or self._is_free(room):
             return
         self._closed.clear()
@@ -111,7 +111,13 @@ class Keeping:
         """Return where all of these fit together now."""
         if not is_countable(members):
             return None
-        return room_for(members, Ground(self.work.fleet, self.work.free, NO_ENDS, self.now, self._open_to))
+        return room_for(members, self._ground(NO_ENDS))
+
+    def _ground(self, ends: Ends) -> Ground:
+        work = self.work
+        return Ground(
+            work.fleet, work.free, ends, self.now, self._open_to, lambda term: work.count(term).by_row
+        )
 
     def _open_to(self, shape: Shape) -> Bools:
         found = open_to(shape, self.work)

@@ -4,7 +4,8 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from controller.scheduler.fairness import Account, Amounts, QueueRule, accounts_of, turn_key
+from controller.scheduler.backfill import amounts_of
+from controller.scheduler.fairness import Account, Amounts, QueueRule, Requests, accounts_of, turn_key
 from controller.scheduler.order import in_order
 from controller.scheduler.snapshot import Snapshot, TaskView
 
@@ -44,6 +45,7 @@ class Line:
             for task in reversed(tasks):
                 if task.gang is not None:
                     self._gangs.setdefault(gang_key(task), []).append(task)
+        self._asked_by: dict[GangKey, Requests] = {}  # what gangs need to start, where somebody asked
         self._heap = [self._key(name) for name in self._waiting]
         heapq.heapify(self._heap)
 
@@ -97,9 +99,21 @@ class Line:
         return found
 
     def _key(self, name: str) -> tuple[int, float, str]:
+        return turn_key(self.accounts[name], self._asked_next(name), self._capacity)
+
+    def _asked_next(self, name: str) -> Requests:
+        """Return what the next of a queue asks for; a gang that much at once as it needs to start."""
         waiting = self._trimmed(name)
-        requests = waiting[-1].shape.requests if waiting else ()
-        return turn_key(self.accounts[name], requests, self._capacity)
+        if not waiting:
+            return ()
+        task = waiting[-1]
+        if task.gang is None:
+            return task.shape.requests
+        key = gang_key(task)
+        if key not in self._asked_by:
+            needed = self._gangs[key][: task.gang.least]
+            self._asked_by[key] = tuple(amounts_of(needed).items())
+        return self._asked_by[key]
 
     def _run(self, name: str) -> tuple[TaskView, ...]:
         """Take equal tasks from the end for as long as it stays the queue's turn."""

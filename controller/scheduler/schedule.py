@@ -146,7 +146,7 @@ class _Cycle:
         over = account.over_limit(first.shape.requests)
         if over is not None:
             for task in turn.tasks:
-                self._reject(task, Code.QUEUE_LIMIT, f"{over[0]} would be over it by {show_shortfall(*over)}")
+                self._reject_over_limit(task, over)
             self._gather_below_limit(turn, turn.tasks[:1])
             self.line.put_back(turn, 0)
             return
@@ -176,14 +176,19 @@ class _Cycle:
             self._undo(mark)
             self._gang_blocked(turn, gang, found)
         else:
-            self._reject_others(turn, mark)
+            self._place_others(turn, mark)
         self.line.put_back(turn, 0)
 
-    def _reject_others(self, turn: Turn, mark: "_Mark") -> None:
+    def _place_others(self, turn: Turn, mark: "_Mark") -> None:
+        """Enough of a gang were placed: each of the others goes where it fits, or says why it waits."""
         placed = {each.task.uid for each in self._placed[mark.placed :]}
         for task in turn.tasks:
             if task.uid not in placed:
-                self._reject(task)
+                over = turn.account.over_limit(task.shape.requests)
+                if over is not None:
+                    self._reject_over_limit(task, over)
+                elif not self._place_one(task, turn.account):
+                    self._reject(task)
 
     def _mark(self, account: Account) -> "_Mark":
         used = dict(account.used)
@@ -245,7 +250,7 @@ class _Cycle:
                 return False
             turn.account.take(task.shape.requests)
             self._placed.append(Placed(task, name, self._work.take(row, task.shape)))
-        self._reject_others(turn, mark)
+        self._place_others(turn, mark)
         return True
 
     def _is_group(self, tasks: tuple[TaskView, ...]) -> bool:
@@ -395,10 +400,17 @@ class _Cycle:
         self.line.accounts[preemption.task.queue].take(preemption.task.shape.requests)
 
     def _gather_below_limit(self, turn: Turn, heads: tuple[TaskView, ...]) -> None:
-        """Who has waited too long is not passed where his queue is at its limit either, if it could ever hold him."""
+        """Where its queue is at its limit, too, nobody passes who has waited too long, or anybody without backfill.
+
+        Who is larger than the limit holds nobody back.
+        """
         empty, asked = Account(turn.account.rule), tuple(amounts_of(heads).items())
-        if is_aged(turn.tasks[0], empty.rule, self._now) and empty.over_limit(asked) is None:
+        waits = empty.rule.backfill == "none" or is_aged(turn.tasks[0], empty.rule, self._now)
+        if waits and empty.over_limit(asked) is None:
             self._hold_back(heads, self.line.rest(turn))
+
+    def _reject_over_limit(self, task: TaskView, over: tuple[str, int]) -> None:
+        self._reject(task, Code.QUEUE_LIMIT, f"{over[0]} would be over it by {show_shortfall(*over)}")
 
     def _reject(
         self, task: TaskView, queue: Code | None = None, detail: str = "", nominated: str = ""

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from controller.scheduler.fairness import QueueRule, dominant
 from controller.scheduler.schedule import schedule
-from tests.controller.scheduler.builders import POLICY, Life, node, waiting
+from tests.controller.scheduler.builders import POLICY, Life, gang, node, waiting
 
 CPU, GB = 1, 1  # units of the paper's examples
 
@@ -108,3 +108,10 @@ def _fits(cluster: Life, uid: str) -> bool:
     return any(
         all(cluster.free(each.name)[name] >= amount for name, amount in requests) for each in cluster.nodes
     )
+
+
+def test_a_gang_goes_before_others_for_its_queues_guarantee_only_if_all_it_needs_is_within() -> None:
+    for size, first in ((2, "ring-0"), (3, "lone")):
+        cluster = Life([node("n1", cpu=3)], (QueueRule("sure", guarantee={"cpu": 2}), QueueRule("other")))
+        cluster.come([*gang("ring", size, 1, "sure", age=1), waiting("lone", 1, "other", age=9)])
+        assert cluster.cycle().placed[0].task.uid == first

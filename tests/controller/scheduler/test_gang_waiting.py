@@ -10,10 +10,13 @@ from controller.scheduler.backfill import MAX_RESERVATIONS
 from controller.scheduler.crowd import NEVER
 from controller.scheduler.explain import why_pending
 from controller.scheduler.fairness import QueueRule
+from controller.scheduler.fleet import Fleet
+from controller.scheduler.node_view import Standing
 from controller.scheduler.reasons import Code
 from controller.scheduler.schedule import Decisions, Policy, schedule
-from controller.scheduler.shape import Company, Expression, Labels, TaskTerm
-from controller.scheduler.snapshot import Gang, TaskView
+from controller.scheduler.shape import Cap, Company, Expression, Labels, TaskTerm
+from controller.scheduler.snapshot import Gang, Snapshot, TaskView
+from schemas.keys import task_ref
 from tests.controller.scheduler.builders import POLICY, Life, gang, node, waiting
 
 KINDS = ("none", "easy", "conservative")
@@ -130,6 +133,16 @@ def test_gangs_and_tasks_at_the_head_start_by_the_time_that_they_were_promised(
     event(f"passed the head: {min(3, len(passed))}")
 
 
+def test_of_many_that_share_nodes_it_is_counted_at_which_end_the_last_fits() -> None:
+    """One that has ended leaves room for a thousand: so many are not looked at one by one."""
+    cluster = life(*[3000] * 40)
+    run(cluster, *(waiting(f"t{n}", 1000, age=n, estimate=10.0 + n) for n in range(120)))
+    cluster.come(gang("ring", 5001, 1, age=1000))
+    kept = cluster.cycle().reservations
+    assert {at for _, at in kept.values()} == {15.0}
+    assert len(kept) == 5001
+
+
 def test_a_gang_that_needs_more_nodes_than_are_reserved_in_a_cycle_gets_them_and_is_the_last() -> None:
     size = MAX_RESERVATIONS + 5
     cluster = life(*[4] * (size + 1), backfill="conservative")
@@ -204,6 +217,40 @@ def test_who_has_waited_too_long_is_not_passed_below_the_limit_of_its_queue(size
     assert set(cluster.where) == {each.uid for each in members}
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_without_backfill_nobody_passes_below_the_limit_of_the_queue_either(size: int) -> None:
+    cluster = life(8, backfill="none", limit={"cpu": 4})
+    run(cluster, waiting("there", 2))
+    members = gang("ring", size, 4 // size, age=10)
+    cluster.come(replace(each, gang=each.gang if size > 1 else None) for each in members)
+    cluster.come([waiting("huge", 5, age=9), waiting("small", 1, age=20)])
+    decisions = cluster.cycle()
+    assert set(cluster.where) == {"there"}
+    assert decisions.heads == {each.uid for each in members}
+
+
+# Members beyond those that are needed
+
+
+def test_who_is_not_needed_and_has_no_room_below_the_limit_says_so() -> None:
+    cluster = life(8, limit={"cpu": 4})
+    cluster.come(replace(each, gang=Gang("ring", 2)) for each in gang("ring", 3, 2))
+    (left,) = cluster.cycle().unschedulable
+    assert (left.task.uid, left.rejection.queue) == ("ring-2", Code.QUEUE_LIMIT)
+    assert left.rejection.queue_detail == "cpu would be over it by 2m"
+
+
+def test_who_is_not_needed_comes_along_where_the_needed_fit_only_in_another_order_than_theirs() -> None:
+    """One by one the four small ones would take a node each."""
+    cluster, cpus = life(4, 4, 4, 4), (2, 2, 2, 2, 4, 4)
+    members = [replace(each, gang=Gang("ring", 5)) for each in gang("ring", 6, 2)]
+    cluster.come(
+        replace(each, shape=waiting("x", cpu).shape) for each, cpu in zip(members, cpus, strict=True)
+    )
+    decisions = schedule(cluster.snapshot(), Policy("spread"), 0.0, 0)
+    assert {each.task.uid for each in decisions.placed} == {each.uid for each in members}
+
+
 # Members that differ
 
 
@@ -226,6 +273,36 @@ def test_members_that_are_to_be_apart_are_kept_a_node_each() -> None:
     decisions = cluster.cycle()
     assert {name for name, _ in decisions.reservations.values()} == {"n0", "n1"}
     assert {at for _, at in decisions.reservations.values()} == {20.0}
+
+
+def test_members_of_whom_a_node_takes_only_so_many_count_those_who_are_there() -> None:
+    """Of two of a kind on a node one is there already: it takes one of the gang, not both."""
+    of_kind = TaskTerm("default", (Expression("app", "In", ("ring",)),))
+    shape = replace(
+        waiting("x", 1).shape,
+        labels=Labels("default", (("app", "ring"),)),
+        company=Company(caps=(Cap(of_kind, 2),)),
+    )
+    standing = [
+        Standing("kin", task_ref("default", "kin"), "n0", "default", 0, (("cpu", 1),), labels=shape.labels),
+        *(
+            Standing(
+                f"busy{number}",
+                task_ref("default", f"busy{number}"),
+                f"n{number}",
+                "default",
+                0,
+                (("cpu", cpu),),
+                started_at=0.0,
+                estimate=10.0 * (number + 1),
+            )
+            for number, cpu in enumerate((3, 4))
+        ),
+    ]
+    fleet = Fleet([replace(node(f"n{number}", cpu=4), free={"cpu": 0}) for number in range(2)], standing)
+    members = tuple(replace(each, shape=shape) for each in gang("ring", 2, 1))
+    kept = schedule(Snapshot(fleet, members), POLICY, 0.0, 0).reservations
+    assert kept == {"ring-0": ("n1", 20.0), "ring-1": ("n1", 20.0)}
 
 
 # Those that have waited too long
