@@ -41,7 +41,7 @@ def rebalance(
     context: typer.Context,
     plan: Annotated[bool, typer.Option("--plan", help="Only show the moves, as without --apply.")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Show the moves, ask, and carry them out.")] = False,
-    aim: Annotated[Aim, typer.Option(help="Use few nodes, or all of them evenly.")] = Aim.NODES,
+    aim: Annotated[Aim, typer.Option(help="Use few nodes, or all that have no taint evenly.")] = Aim.NODES,
     max_moves: Annotated[int, typer.Option(min=0, help="At most so many tasks move.")] = 10,
     min_gain: Annotated[
         float,

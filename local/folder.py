@@ -3,7 +3,7 @@
 pki/            CA, certificates, keys          up.json   what runs, and what is to be the same next time
 etcd/           etcd's data                     lock      held by `berth up` while it lives
 agents/<node>/  state folders of the agents     logs/     *.log of each process
-history/        what became of objects
+history/        what became of objects          hollow/   state folder of the simulated nodes' process
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from local.processes import ProcessId, is_alive
 VARIABLE = "BERTH_DATA_DIR"
 TRIES, PAUSE_S = 4, 0.1  # to take the lock
 OWN = frozenset(
-    {"pki", "etcd", "agents", "controller", "logs", "history", "lock"}
+    {"pki", "etcd", "agents", "hollow", "controller", "logs", "history", "lock"}
 )  # what may be there without up.json
 MAX_LOG_BYTES = 10 * 2**20  # a log that is longer when its process starts is set aside
 
@@ -53,6 +53,7 @@ class Folder:
         self.pki = path / "pki"
         self.etcd = path / "etcd"
         self.agents = path / "agents"
+        self.hollow = path / "hollow"
         self.controller = path / "controller"
         self.logs = path / "logs"
         self.history = path / "history" / "controller.db"
@@ -63,7 +64,7 @@ class Folder:
     def make(self) -> None:
         """Make the folders, for their owner only. Raises LocalError."""
         self._refuse_foreign()
-        for each in (self.path, self.pki, self.etcd, self.agents, self.controller, self.logs):
+        for each in (self.path, self.pki, self.etcd, self.agents, self.hollow, self.controller, self.logs):
             private_folder(each)
 
     def _refuse_foreign(self) -> None:

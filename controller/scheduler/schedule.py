@@ -22,6 +22,7 @@ from controller.scheduler.gang import lack_of
 from controller.scheduler.gang_room import Room, ever_fit, smallest
 from controller.scheduler.keeping import Keeping
 from controller.scheduler.line import Line, Turn, is_equal, is_groupable
+from controller.scheduler.node_view import Standing
 from controller.scheduler.order import is_aged
 from controller.scheduler.place import Ask, Placer
 from controller.scheduler.preempt import Preemption, Preemptor
@@ -340,7 +341,7 @@ class _Cycle:
         if self._finds_victims(task, account):
             return 1
         backfill = account.rule.backfill
-        if backfill == "none":
+        if backfill == "none" and ever_fit((task,), self._work, self._now):
             self._reject(task)
             self._hold_back(turn.tasks[:1], (*turn.tasks[1:], *self.line.rest(turn)))
             return len(turn.tasks)
@@ -385,11 +386,14 @@ class _Cycle:
         row = self._fleet.row_of.get(self._node_of.get(task.uid, ""))
         if row is None or not allowed(task.shape.place, self._fleet)[row]:
             return None
-        ending = [each for each in self._fleet.on_row.get(row, {}).values() if each.is_ending]
-        return row if ending and self._preemptor.will_fit(task, row, ending) else None
+        return row if self._ending_on(row) and self._will_fit(row, task) else None
 
-    def _is_ending_on(self, row: int) -> bool:
-        return any(each.is_ending for each in self._fleet.on_row.get(row, {}).values())
+    def _will_fit(self, row: int, task: TaskView) -> bool:
+        """Say whether there is room for a task, or will be when those have ended who are ending there."""
+        return self._preemptor.will_fit(task, row, self._ending_on(row))
+
+    def _ending_on(self, row: int) -> list[Standing]:
+        return [each for each in self._fleet.on_row.get(row, {}).values() if each.is_ending]
 
     def _preempt(self, preemption: Preemption) -> None:
         """Give the room to the task now, though it is free only when the victims have ended."""
@@ -446,7 +450,7 @@ class _Cycle:
         kept = {}
         for task in snapshot.pending:
             row = self._fleet.row_of.get(snapshot.nominated.get(task.uid, ""))
-            if row is not None and (self._is_ending_on(row) or self._fits_on(row, task)):
+            if row is not None and self._will_fit(row, task):
                 kept[task.uid] = self._work.take_equal(row, task.shape, 1)
         return kept
 

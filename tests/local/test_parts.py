@@ -56,6 +56,18 @@ def test_one_node_has_the_plain_name() -> None:
     assert replace(OPTIONS, hollow=2).hollow_names == ("n-hollow-0001", "n-hollow-0002")
 
 
+def test_simulated_nodes_are_none_whose_containers_would_be_looked_for(tmp_path: Path) -> None:
+    """`down --stop-tasks` asks Docker about every node that has a folder of an agent."""
+    folder = Folder(tmp_path / "data")
+    options = replace(OPTIONS, nodes=1, hollow=2)
+    commands = [child.command for child in children(options, SETTINGS, folder, Pki(tmp_path))]
+    places = [
+        Path(each.partition("=")[2]) for one in commands for each in one if each.startswith("--state-dir")
+    ]
+    assert [place for place in places if folder.agents in place.parents] == [folder.agents / "n"]
+    assert len(places) == len(set(places)) > 1
+
+
 def test_nodes_that_are_not_started_again_are_told_with_commands_that_end_what_runs_there() -> None:
     assert left_behind(["a"], "", "") == (
         "node a of the last time is not started; what runs there goes on; to end it: berth down --stop-tasks, "

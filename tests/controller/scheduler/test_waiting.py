@@ -62,6 +62,15 @@ def test_without_backfill_nobody_of_the_queue_passes_and_others_do() -> None:
     assert set(cluster.where) == {"there", "free"}
 
 
+def test_without_backfill_one_that_no_node_could_hold_keeps_nobody_back() -> None:
+    """Else a mistake in one task stops its whole queue."""
+    cluster = Life([node("n1", cpu=4)], (QueueRule("strict", backfill="none"),))
+    cluster.come([waiting("huge", 5, "strict", age=1), waiting("small", 1, "strict", age=2)])
+    decisions = cluster.cycle()
+    assert set(cluster.where) == {"small"}
+    assert decisions.heads == frozenset()
+
+
 def test_conservative_keeps_a_node_for_each_that_is_blocked_and_easy_for_the_first() -> None:
     """The second in line is delayed by the long one where only the first is looked after."""
     for backfill, runs in (("easy", {"a", "b", "long"}), ("conservative", {"a", "b"})):
