@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
-from bench.harness import Comparison, Goal, Reading, RowResult, interleaved
+from bench.harness import MORE_PAIRS, Comparison, Goal, Reading, RowResult, interleaved
 from bench.lab import BERTH, Lab, LabError, connect
 from bench.site import KEYS, spec
 from schemas.cluster import Cluster
@@ -35,7 +35,7 @@ class GetTasks:
             store = connect(endpoint)
             try:
                 _fill(store, range(FEW))
-                found = interleaved(lambda: _get(endpoint, FEW), _imports, pairs, lab.say)
+                found = interleaved(lambda: _get(endpoint, FEW), _imports, MORE_PAIRS * pairs, lab.say)
                 few = _watched(endpoint, FEW)
                 _fill(store, range(FEW, MANY))
                 many = [_watched(endpoint, MANY) for _ in range(MANY_RUNS)]

@@ -17,6 +17,8 @@ from bench.lab import Lab
 
 Sense = Literal["at most", "at least"]
 
+MORE_PAIRS = 3  # where a pair takes a second: so many times the pairs asked for make the median steadier
+
 
 @dataclass(frozen=True, slots=True)
 class Goal:

@@ -3,11 +3,9 @@
 from itertools import count
 
 from bench.bare import Bare
-from bench.harness import Comparison, Goal, RowResult, interleaved
+from bench.harness import MORE_PAIRS, Comparison, Goal, RowResult, interleaved
 from bench.lab import Lab
 from bench.site import Meter, site
-
-MORE_PAIRS = 3  # a pair takes a second: so many times the pairs asked for make the median steadier
 
 
 class OneContainer:
