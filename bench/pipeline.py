@@ -172,6 +172,9 @@ NOTES = (
     "shares the machine: client, etcd, controller, one process with all nodes, and the bench's own watch.",
     "`apply` checks every document before it writes the first one: that part is one process on one core, and "
     "nothing else happens meanwhile. The column after the first write tells the speed without it.",
+    "What bounds it: the cores. What all processes take for a task, shared by two cores, is the least time in which "
+    "one can be done, and before the first write one of the two stands still. In the controller it is one thread, "
+    "which decides, and spreads over many small steps: none of the functions in the table is a tenth of it by itself.",
     "Bare pipeline: three stages that watch a prefix and put 900 bytes for each event under the next one, in "
     "batches, with the same client; four puts a task instead of eight, no scheduling, no states, no conditions.",
     "A hollow node is a whole agent with lease, fence and reports of its own; only its containers are not there. "
