@@ -231,7 +231,8 @@ CASES = (
         first(
             host(),
             queue("strict", backfill="none"),
-            task("head", **cpu("9", queue="strict")),
+            task("there", **cpu("1")),
+            task("head", **cpu("4", queue="strict")),
             task(**cpu("1", queue="strict")),
         ),
         end("head"),
