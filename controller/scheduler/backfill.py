@@ -4,8 +4,8 @@ The blocked task gets a reservation: the node on which it fits first, by the exp
 time. Another may use that node only if it ends before, or if what will be free then is enough for both. Where no end
 is known nothing can be reserved, until the task has waited too long (`order`): then the node is kept for it on which
 the youngest of those who have to end began first, and nobody whose end is not known passes there. So as time goes on
-another node is kept only if it will be free no later than the one before. Who makes others
-leave passes nobody of his queue for that.
+another node is kept only if it will be free no later than the one before. A preemptor takes no node that is kept for
+those before it in its queue.
 Source: Lifka, The ANL/IBM SP scheduling system (1995): EASY; Mu'alem and Feitelson, IEEE TPDS 2001: both kinds.
 """
 
